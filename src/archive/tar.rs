@@ -15,9 +15,15 @@
 //! The format is described in [pax](https://pubs.opengroup.org/onlinepubs/9799919799/utilities/pax.html) and in the [manual of
 //! GNU tar](https://www.gnu.org/software/tar/manual/html_node/Standard.html).
 
+mod members;
+mod write;
+
 use std::fmt::Display;
 use std::io::{self, Read};
 use std::ops::Range;
+
+pub(crate) use members::TarMembers;
+pub(crate) use write::{END, filling, header};
 
 use super::{in_archive, unreadable};
 use crate::error::{BoxError, Result};
@@ -124,6 +130,14 @@ impl<'s> Tar<'s> {
             Err(error) => return Err(self.refused(truncated(error))),
         }
         Ok(piece)
+    }
+
+    /// Takes the rest of the current file for read, which the caller passes over in the stream; returns how many bytes to go
+    /// from where its content begins.
+    fn pass_over(&mut self) -> u64 {
+        let rest = self.left_bytes.saturating_add(self.padding_bytes);
+        (self.left_bytes, self.padding_bytes) = (0, 0);
+        rest
     }
 
     fn refused(&self, reason: BoxError) -> crate::error::Error {

@@ -1,54 +1,73 @@
 //! `file://` URLs, served as a server would: for machines without a network, and for testing a registry.
+//!
+//! What is in a tar has a URL as well, that of the tar followed by its name there: a registry may be in one file.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
+use std::path::Path;
 
+use crate::http::tars::Tars;
 use crate::http::transport::{Request, Response, TransportError};
+
+/// A document that is open, and the bytes of the file that are its content.
+pub(super) type OpenDocument = (File, Range<u64>);
 
 /// Opens the file of a URL: 200 with its bytes, 206 with a range, 404 if it does not exist, 403 without permission.
 pub(crate) fn get(
     request: &Request<'_>,
     range: Option<&Range<u64>>,
+    tars: &Tars,
 ) -> Result<Response, TransportError> {
     let empty = |status| response(status, &[], io::empty());
     let Some(path) = request.url.to_file_path() else {
         return Ok(empty(404));
     };
-    let open = || -> io::Result<(File, u64)> {
-        // Opening a pipe waits for somebody who writes to it.
-        if !fs::metadata(&path)?.is_file() {
-            return Err(io::ErrorKind::NotFound.into());
-        }
-        let file = File::open(&path)?;
-        let length = file.metadata()?.len();
-        Ok((file, length))
+    let opened = match open(&path) {
+        Err(error) if is_missing(&error) => tars.open(&path)?.ok_or(error),
+        opened => opened,
     };
-    match open() {
-        Ok((mut file, len)) if let Some(range) = range.filter(|range| range.end <= len) => {
-            let length = range.end - range.start;
-            file.seek(SeekFrom::Start(range.start))
-                .map_err(unreadable)?;
-            let last = range.end.saturating_sub(1);
-            let content_range = format!("bytes {}-{last}/{len}", range.start);
-            let headers = [
-                ("content-length", length.to_string()),
-                ("content-range", content_range),
-            ];
-            Ok(response(206, &headers, file.take(length)))
+    let (mut file, content) = match opened {
+        Ok(document) => document,
+        Err(error) if is_missing(&error) => return Ok(empty(404)),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(empty(403)),
+        Err(error) => return Err(unreadable(error)),
+    };
+    let len = content.end - content.start;
+    let part = range.filter(|range| range.end <= len);
+    let wanted = part.cloned().unwrap_or(0..len);
+    let length = wanted.end.saturating_sub(wanted.start);
+    let start = content.start.saturating_add(wanted.start);
+    file.seek(SeekFrom::Start(start)).map_err(unreadable)?;
+    let body = file.take(length);
+    let content_length = ("content-length", length.to_string());
+    Ok(match part {
+        Some(part) => {
+            let last = part.end.saturating_sub(1);
+            let content_range = format!("bytes {}-{last}/{len}", part.start);
+            let headers = [content_length, ("content-range", content_range)];
+            response(206, &headers, body)
         }
-        Ok((file, len)) => {
-            let headers = [("content-length", len.to_string())];
-            Ok(response(200, &headers, file.take(len)))
-        }
-        Err(error) => match error.kind() {
-            io::ErrorKind::NotFound
-            | io::ErrorKind::NotADirectory
-            | io::ErrorKind::IsADirectory => Ok(empty(404)),
-            io::ErrorKind::PermissionDenied => Ok(empty(403)),
-            _ => Err(unreadable(error)),
-        },
+        None => response(200, &[content_length], body),
+    })
+}
+
+fn open(path: &Path) -> io::Result<OpenDocument> {
+    // Opening a pipe waits for somebody who writes to it.
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::ErrorKind::NotFound.into());
     }
+    let file = File::open(path)?;
+    let length = file.metadata()?.len();
+    Ok((file, 0..length))
+}
+
+/// Whether nothing is there that has a content.
+fn is_missing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory
+    )
 }
 
 fn response(status: u16, headers: &[(&str, String)], body: impl Read + Send + 'static) -> Response {
@@ -61,7 +80,7 @@ fn response(status: u16, headers: &[(&str, String)], body: impl Read + Send + 's
     }
 }
 
-fn unreadable(error: io::Error) -> TransportError {
+pub(super) fn unreadable(error: io::Error) -> TransportError {
     TransportError {
         message: "cannot read the file".into(),
         transient: false,

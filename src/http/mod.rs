@@ -16,6 +16,7 @@ pub(crate) mod oci;
 mod page;
 mod resume;
 pub(crate) mod retry;
+mod tars;
 pub(crate) mod token;
 pub(crate) mod transport;
 mod xml;
@@ -43,6 +44,7 @@ pub(crate) use failure::{Failure, network};
 use answer::Access;
 use authority::{Authority, Authorization, Outgoing};
 use resume::Origin;
+use tars::Tars;
 use token::Token;
 use transport::{Method, Request, Response, Transport, TransportError};
 
@@ -107,6 +109,7 @@ pub(crate) struct Client {
     rate: ConfiguredRate,
     /// Which servers could not be reached with all tries, and when.
     unreachable: Arc<Mutex<HashMap<String, Instant>>>,
+    tars: Arc<Tars>,
 }
 
 impl Client {
@@ -123,6 +126,7 @@ impl Client {
             offline,
             rate: Ok(None),
             unreachable: Arc::default(),
+            tars: Arc::default(),
         }
     }
 
@@ -360,7 +364,7 @@ impl Client {
             .collect();
         if url.scheme() == Scheme::File {
             let request = Request::new(url, &headers, cancel);
-            let opened = file::get(&request, options.range.as_ref());
+            let opened = file::get(&request, options.range.as_ref(), &self.tars);
             let response = self.outcome(&request, Instant::now(), opened)?;
             return Ok((response, Authorization::default()));
         }

@@ -108,11 +108,11 @@ impl ModelAddress {
     }
 }
 
-/// The scheme of places that are folders on this machine: `oci-layout:///media/llama:q4`.
+/// The scheme of places that are folders or tars on this machine: `oci-layout:///media/llama:q4`.
 const FOLDER_SCHEME: &str = "oci-layout";
 
 /// Splits `SCHEME://HOST` off, and puts the host in front of the name of the model: `ghcr.io/acme/llama`. The colon before a
-/// port becomes a character that no host has, as names have no colon. A model in a folder is called like the folder.
+/// port becomes a character that no host has, as names have no colon. A model in a folder or tar is called like that.
 fn split_origin(text: &str) -> (Option<&str>, Cow<'_, str>) {
     let at = text.find("://").filter(|at| {
         let scheme = &text.as_bytes()[..*at];
@@ -125,7 +125,8 @@ fn split_origin(text: &str) -> (Option<&str>, Cow<'_, str>) {
     if &text[..at] == FOLDER_SCHEME && text[begin..].starts_with('/') {
         let last = text.rfind('/').map_or(begin, |slash| slash + 1);
         let end = text[last..].find(':').map_or(text.len(), |end| last + end);
-        let name = format!("{FOLDER_SCHEME}/{}", &text[last..]);
+        let name = name_of_place(&text[last..end]);
+        let name = format!("{FOLDER_SCHEME}/{name}{}", &text[end..]);
         return (Some(&text[..end]), name.into());
     }
     let end = text[begin..]
@@ -133,6 +134,12 @@ fn split_origin(text: &str) -> (Option<&str>, Cow<'_, str>) {
         .map_or(text.len(), |end| begin + end);
     let name = text[begin..end].to_ascii_lowercase().replace(':', "_") + &text[end..];
     (Some(&text[..end]), name.into())
+}
+
+/// Returns what models in a folder or tar are called.
+pub(crate) fn name_of_place(file_name: &str) -> &str {
+    let name = file_name.strip_suffix(".tar");
+    name.filter(|name| !name.is_empty()).unwrap_or(file_name)
 }
 
 fn check_version_of(text: &str, version: &str) -> Result<()> {
@@ -316,6 +323,14 @@ mod tests {
                 "oci-layout:///media/a b/llama:q4",
                 row(
                     Some("oci-layout:///media/a b/llama"),
+                    "oci-layout/llama",
+                    Some("q4"),
+                ),
+            ),
+            (
+                "oci-layout:///media/llama.tar:q4",
+                row(
+                    Some("oci-layout:///media/llama.tar"),
                     "oci-layout/llama",
                     Some("q4"),
                 ),

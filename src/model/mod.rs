@@ -14,6 +14,7 @@ use serde::ser::{Serialize, SerializeStruct, Serializer};
 use crate::error::Error;
 use crate::relpath::{InvalidName, check_component};
 
+pub(crate) use address::name_of_place;
 pub use address::{ModelAddress, ModelPattern};
 
 /// The longest name of a model, in bytes: it leaves room for a version and files in the longest path of common systems.

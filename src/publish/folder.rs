@@ -99,7 +99,10 @@ fn is_intact(path: &Path, digest: &Digest, size_bytes: u64) -> bool {
 }
 
 /// Hashes what a reader has, and passes it on.
-fn hash(reader: &mut dyn Read, pass: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<Digest> {
+pub(super) fn hash(
+    reader: &mut dyn Read,
+    pass: &mut dyn FnMut(&[u8]) -> Result<()>,
+) -> Result<Digest> {
     let mut hasher = Hasher::default();
     let mut buffer = vec![0; BUFFER_BYTES];
     loop {

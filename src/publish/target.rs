@@ -15,6 +15,7 @@ use crate::env::Environment;
 use crate::error::{Error, Result};
 use crate::http::call::Call;
 use crate::model::ModelRef;
+use crate::progress::CancelToken;
 use crate::source::oci::is_tag;
 use crate::url::Url;
 
@@ -27,6 +28,7 @@ use crate::url::Url;
 /// | `oci://ghcr.io/acme/tiny` | in this repository; the tag is the model's version |
 /// | `oci://ghcr.io/acme`, `oci://ghcr.io/acme/models/` | in repositories with the names of the models below this one |
 /// | `oci-layout:layout`, `oci-layout:///srv/layout:v1` | in an image layout in a folder |
+/// | `oci-layout:tiny.tar:v1` | in one in a tar; one that exists is replaced by one that has more |
 ///
 /// ```
 /// use std::path::Path;
@@ -115,11 +117,11 @@ impl Opened<'_> {
         }
     }
 
-    /// Lets others see what was written; an artifact can be seen since it was.
+    /// Lets others see what was written; an artifact in a registry or folder can be seen since it was.
     pub(crate) fn finish(&self, shards: bool, versions: &mut [WrittenVersion]) -> Result<()> {
         match self {
             Self::Chunked(registry) => add_to_index(registry, shards, versions),
-            Self::Artifacts(_) => Ok(()),
+            Self::Artifacts(place) => place.finish(),
         }
     }
 }
@@ -199,11 +201,12 @@ impl PublishTarget {
     pub(crate) fn open(
         &self,
         network: &dyn Fn() -> Result<(Call, Environment)>,
+        cancel: &CancelToken,
     ) -> Result<Destination> {
         Ok(match &self.0 {
             Place::Folder(path) => Destination::Chunked(Box::new(FolderWriter::new(path))),
             Place::Layout { folder, .. } => {
-                Destination::Artifacts(ArtifactPlace::layout(folder.clone()))
+                Destination::Artifacts(ArtifactPlace::layout(folder.clone(), cancel)?)
             }
             Place::Registry {
                 host,

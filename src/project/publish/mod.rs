@@ -220,7 +220,7 @@ impl Project {
         let current = ids
             .iter()
             .filter_map(|id| Some((*id, self.registry().current(id)?)));
-        let destination = target.open(&|| options.network())?;
+        let destination = target.open(&|| options.network(), &options.cancel)?;
         let opened = destination.begin(&target)?;
         let mut versions = Vec::new();
         for (id, (entry, version)) in current {
@@ -255,7 +255,7 @@ impl Project {
         let skip = options.skip.as_deref();
         let stream = Stream::find(paths, target.folder(), skip, &options.cancel)?;
         let (metadata, writing) = (options.metadata.clone(), options.writing());
-        let destination = target.open(&|| options.network())?;
+        let destination = target.open(&|| options.network(), &options.cancel)?;
         let opened = destination.begin(&target)?;
         let version = match &opened {
             Opened::Chunked(registry) => {

@@ -11,7 +11,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::ArtifactWriter;
 use super::modelpack::MANIFEST;
@@ -25,6 +25,8 @@ use crate::store::lock::{FileLock, RECORD_LIMIT};
 
 /// The annotation with the tag of a manifest.
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
+/// The file that says that a folder is a layout.
+pub(super) const LAYOUT: &str = "oci-layout";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 /// Writes artifacts into an image layout.
@@ -47,11 +49,22 @@ impl LayoutWriter {
     fn blobs(&self) -> PathBuf {
         self.folder.join("blobs").join("sha256")
     }
+}
 
-    /// Makes the index anew, in which each of the tags names a manifest.
-    fn tag(&self, mut index: Value, descriptor: &Value, tags: &[&str]) -> Result<Value> {
-        let location = self.folder.join("index.json");
-        let malformed = || Error::registry(location.display(), "the index is malformed");
+/// Tags that shall name a manifest.
+pub(super) struct Tagging<'a> {
+    /// What stands before each tag, with a colon.
+    pub(super) name: Option<&'a str>,
+    pub(super) tags: &'a [&'a str],
+    /// Names the index in errors.
+    pub(super) location: &'a Path,
+}
+
+impl Tagging<'_> {
+    /// Makes the index anew, in which each of the tags names the manifest.
+    pub(super) fn apply(&self, mut index: Value, digest: &Digest, json: &[u8]) -> Result<Value> {
+        let location = self.location.display();
+        let malformed = || Error::registry(&location, "the index is malformed");
         let manifests = index
             .as_object_mut()
             .ok_or_else(malformed)?
@@ -59,18 +72,30 @@ impl LayoutWriter {
             .or_insert_with(|| json!([]))
             .as_array_mut()
             .ok_or_else(malformed)?;
-        for tag in tags {
+        for tag in self.tags {
             let tag = match &self.name {
                 Some(name) => format!("{name}:{tag}"),
                 None => (*tag).to_owned(),
             };
             manifests.retain(|other| other["annotations"][REF_NAME] != *tag);
-            let mut named = descriptor.clone();
-            named["annotations"] = Value::Object(Map::from_iter([(REF_NAME.into(), tag.into())]));
-            manifests.push(named);
+            manifests.push(json!({
+                "mediaType": MANIFEST,
+                "digest": format!("sha256:{digest}"),
+                "size": json.len(),
+                "annotations": {REF_NAME: tag},
+            }));
         }
         Ok(index)
     }
+}
+
+/// The content of [`LAYOUT`].
+pub(super) fn version() -> String {
+    json!({"imageLayoutVersion": "1.0.0"}).to_string()
+}
+
+pub(super) fn empty_index() -> Value {
+    json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": []})
 }
 
 impl ArtifactWriter for LayoutWriter {
@@ -93,18 +118,17 @@ impl ArtifactWriter for LayoutWriter {
                 Error::registry_from(path.display(), "the index is malformed", error)
             })?,
             Err(error) if is_missing(&error) => {
-                let version = json!({"imageLayoutVersion": "1.0.0"}).to_string();
-                replace_file(&self.folder.join("oci-layout"), version.as_bytes())?;
-                json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": []})
+                replace_file(&self.folder.join(LAYOUT), version().as_bytes())?;
+                empty_index()
             }
             Err(error) => return Err(error).at("read", &path),
         };
-        let descriptor = json!({
-            "mediaType": MANIFEST,
-            "digest": format!("sha256:{digest}"),
-            "size": manifest.len(),
-        });
-        let index = self.tag(index, &descriptor, tags)?;
+        let tagging = Tagging {
+            name: self.name.as_deref(),
+            tags,
+            location: &path,
+        };
+        let index = tagging.apply(index, digest, manifest)?;
         replace_file(&path, index.to_string().as_bytes())
     }
 }

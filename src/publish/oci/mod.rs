@@ -1,10 +1,11 @@
-//! Publishing in OCI registries, and in image layouts on this machine: each version is an artifact of [`modelpack`].
+//! Publishing in OCI registries, and in image layouts on this machine, folders or tars: each version is an artifact of [`modelpack`].
 //!
 //! Blobs are written first, several at once, and those that are there already are not sent again; then the manifest, and its
 //! tags last. Whoever pulls sees the old state of a tag or the new one.
 
 mod layout;
 mod modelpack;
+mod tar;
 mod upload;
 
 use std::fmt;
@@ -20,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::http::call::Call;
 use crate::http::transport::Payload;
 use crate::model::ModelRef;
-use crate::progress::{Step, Task};
+use crate::progress::{CancelToken, Step, Task};
 use crate::publish::chunked::{Stream, Writing, WrittenVersion};
 use crate::publish::counted::Counted;
 use crate::relpath::below;
@@ -29,6 +30,7 @@ use crate::source::oci::PushRegistry;
 
 use layout::LayoutWriter;
 use modelpack::{Artifact, Layer};
+use tar::TarLayout;
 use upload::{Pushed, RepositoryWriter};
 
 /// Puts the artifacts of one repository where it is. Many threads use it at once.
@@ -45,6 +47,7 @@ pub(crate) struct ArtifactPlace(Place);
 
 enum Place {
     Layout(PathBuf),
+    Tar(Arc<TarLayout>),
     Registry(Box<Repositories>),
 }
 
@@ -63,8 +66,22 @@ struct Repositories {
 }
 
 impl ArtifactPlace {
-    pub(super) fn layout(folder: PathBuf) -> Self {
-        Self(Place::Layout(folder))
+    /// An image layout: a tar if there is a file, or nothing yet and the name ends so.
+    pub(super) fn layout(path: PathBuf, cancel: &CancelToken) -> Result<Self> {
+        let ends_so = path.extension().is_some_and(|extension| extension == "tar");
+        let is_tar = path.is_file() || ends_so && !path.is_dir();
+        Ok(Self(match is_tar {
+            true => Place::Tar(Arc::new(TarLayout::open(&path, cancel)?)),
+            false => Place::Layout(path),
+        }))
+    }
+
+    /// Lets others see what is hidden until the end.
+    pub(super) fn finish(&self) -> Result<()> {
+        match &self.0 {
+            Place::Tar(tar) => tar.finish(),
+            Place::Layout(_) | Place::Registry(_) => Ok(()),
+        }
     }
 
     pub(super) fn registry(
@@ -90,6 +107,7 @@ impl ArtifactPlace {
     pub(crate) fn of_only(&self, name: &str) -> Result<Box<dyn ArtifactWriter>> {
         match &self.0 {
             Place::Layout(folder) => Ok(Box::new(LayoutWriter::new(folder, None))),
+            Place::Tar(tar) => Ok(Box::new(tar.writer(None))),
             Place::Registry(at) if at.is_repository => at.repository(&at.path),
             Place::Registry(_) => self.of_model(name),
         }
@@ -99,6 +117,7 @@ impl ArtifactPlace {
     pub(crate) fn of_model(&self, name: &str) -> Result<Box<dyn ArtifactWriter>> {
         match &self.0 {
             Place::Layout(folder) => Ok(Box::new(LayoutWriter::new(folder, Some(name)))),
+            Place::Tar(tar) => Ok(Box::new(tar.writer(Some(name)))),
             Place::Registry(at) => at.repository(&below(&at.path, name)),
         }
     }

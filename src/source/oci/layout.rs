@@ -1,5 +1,5 @@
-//! An OCI layout: the documents of a registry in a folder, for places without a network, and for interchange with `oras`,
-//! `skopeo` and `podman` ([image layout]).
+//! An OCI layout: the documents of a registry in a folder or a tar, for places without a network, and for interchange with
+//! `oras`, `skopeo` and `podman` ([image layout]).
 //!
 //! ```text
 //! ├── oci-layout           says that it is one
@@ -7,13 +7,14 @@
 //! └── blobs/sha256/<hex>   manifests, configurations and layers
 //! ```
 //!
-//! It holds one repository as a rule, which is called like the folder. A tag may also be a whole reference, as `podman` and
-//! containerd write them: then, that is the repository.
+//! It holds one repository as a rule, which is called like the folder or tar. A tag may also be a whole reference, as `podman`
+//! and containerd write them: then, that is the repository. A tar is not unpacked; see [`file`](crate::http).
 //!
 //! [image layout]: https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md
 
 use std::collections::BTreeSet;
 
+use super::DEFAULT_TAG;
 use super::place::RegistryPlace;
 use super::registry::{Documents, Named, Reference, get};
 use super::wire::{Descriptor, Document, MAX_DOCUMENT_BYTES, missing_manifest};
@@ -47,32 +48,33 @@ impl Layout<'_> {
     /// The manifests that have tags; if one tag occurs twice, the last is the newest.
     fn tagged(&self) -> Result<Vec<Tagged>> {
         let url = self.place.api.join(INDEX);
-        let is_in_tar = self
-            .place
-            .api
-            .to_file_path()
-            .is_some_and(|path| path.is_file());
         let refuse = |message: &str| Error::registry(&self.place.api, message);
-        if is_in_tar {
-            let message = "it is a file: an OCI layout in a tar has to be unpacked first";
-            return Err(refuse(message));
-        }
         let json = get(self.call, &url, MAX_DOCUMENT_BYTES, None)?;
         let json = json.ok_or_else(|| refuse("it is no OCI layout: it has no index.json"))?;
         let Document::Index(index) = Document::parse(&json, &url)? else {
             return Err(Error::registry(&url, "it is no index"));
         };
+        if let [only] = &index.manifests[..]
+            && name_of(only).is_none()
+        {
+            // As skopeo writes it that was told no tag.
+            return Ok(vec![Tagged {
+                repository: self.place.host.clone(),
+                tag: DEFAULT_TAG.to_owned(),
+                digest: only.digest,
+            }]);
+        }
         let manifests = index.manifests.iter().rev();
-        Ok(manifests.filter_map(|it| self.name_of(it)).collect())
+        Ok(manifests.filter_map(|it| self.tagged_as(it)).collect())
     }
 
-    fn name_of(&self, manifest: &Descriptor) -> Option<Tagged> {
-        let name = NAMES.iter().find_map(|key| manifest.annotation(key))?;
+    fn tagged_as(&self, manifest: &Descriptor) -> Option<Tagged> {
+        let name = name_of(manifest)?;
         let begin = name.rfind('/').map_or(0, |slash| slash + 1);
         let (repository, tag) = match name[begin..].split_once(':') {
             Some((last, tag)) => (format!("{}{last}", &name[..begin]), tag),
             None if begin == 0 => (self.place.host.clone(), name),
-            None => (name.to_owned(), "latest"),
+            None => (name.to_owned(), DEFAULT_TAG),
         };
         Some(Tagged {
             repository,
@@ -80,6 +82,10 @@ impl Layout<'_> {
             digest: manifest.digest,
         })
     }
+}
+
+fn name_of(manifest: &Descriptor) -> Option<&str> {
+    NAMES.iter().find_map(|key| manifest.annotation(key))
 }
 
 impl Documents for Layout<'_> {

@@ -1,6 +1,7 @@
 //! Where a registry is, and what its repositories are called.
 
 use crate::error::{Error, Result};
+use crate::model::name_of_place;
 use crate::relpath::below;
 use crate::url::{Scheme, Url};
 
@@ -26,7 +27,7 @@ pub(super) const LAYOUT_SCHEME: &str = "oci-layout://";
 #[derive(Debug, Clone)]
 pub(super) struct RegistryPlace {
     /// What people call its host, with the port if there is one: `ghcr.io`, `docker.io`, `localhost:5000`. Of a layout, the
-    /// name of the folder.
+    /// name of the folder, or of the tar without its ending.
     pub(super) host: String,
     /// Its interface, such as `https://registry-1.docker.io/v2`.
     pub(super) api: Url,
@@ -68,22 +69,22 @@ impl RegistryPlace {
         })
     }
 
-    /// Reads `oci-layout:///FOLDER`: what is in it is called like the folder, as a rule.
+    /// Reads `oci-layout:///FOLDER` or `oci-layout:///FILE.tar`: what is in it is called like the folder or file, as a rule.
     pub(super) fn of_layout(url: &str) -> Result<Self, &'static str> {
         let path = url.strip_prefix(LAYOUT_SCHEME).unwrap_or_default();
         let api = Url::parse(&format!("file://{path}"));
         let api = api.map_err(|_| "needs three slashes, such as oci-layout:///srv/models")?;
         let path = api.to_file_path();
         let name = path.as_deref().and_then(|path| path.file_name()?.to_str());
-        let name = name.ok_or("is not a folder with a name")?.to_owned();
+        let name = name.ok_or("is not a folder with a name")?;
         Ok(Self {
-            host: name,
+            host: name_of_place(name).to_owned(),
             api,
             prefix: String::new(),
         })
     }
 
-    /// Whether it is a folder on this machine.
+    /// Whether it is a folder or tar on this machine.
     pub(super) fn is_layout(&self) -> bool {
         self.api.scheme() == Scheme::File
     }

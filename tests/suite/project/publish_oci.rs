@@ -2,13 +2,17 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
+use modelrack::config::System;
 use modelrack::project::{Project, PublishOptions, PublishReport, PublishTarget};
-use modelrack::{Digest, Error};
+use modelrack::{Digest, Error, Manager, PullOptions};
 use serde_json::{Value, json};
 
 use crate::support::disk::{files_below, write_files};
+use crate::support::platform::SYSTEM;
 use crate::support::rack::{Rack, model_ref};
+use crate::support::{address, chain};
 
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
@@ -130,6 +134,108 @@ fn a_layout_has_an_artifact_for_each_version() {
             ("latest".to_owned(), moved)
         ]
     );
+}
+
+/// The names in a tar, as the program of this machine lists them.
+fn names_in(tar: &Path) -> Vec<String> {
+    let output = Command::new("tar").arg("-tf").arg(tar).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let names = String::from_utf8(output.stdout).unwrap();
+    names.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_layout_may_be_a_tar() {
+    let rack = Rack::new();
+    let temp = rack.temp.path();
+    let (model, tar) = (temp.join("model"), temp.join("out").join("tiny.tar"));
+    let weights = vec![7; 70_000];
+    let files = [("config.json", b"{}".to_vec()), ("sub/model.bin", weights)];
+    let entries = files.each_ref().map(|(name, content)| (*name, content));
+    write_files(&model, &entries);
+    let options = PublishOptions::default();
+    let publish_as = |tag: &str| {
+        let to = format!("oci-layout:{}:{tag}", tar.display());
+        publish(
+            &model,
+            "g/tiny 1.0.0",
+            &to,
+            &options.clone().aliases(["latest"]),
+        )
+    };
+    let first = publish_as("v1").unwrap();
+    assert_eq!((first.chunks_written, first.bytes_written), (2, 70_002));
+    let written = fs::read(&tar).unwrap();
+    let names = names_in(&tar);
+    assert_eq!(names.len(), 6, "{names:?}");
+    assert_eq!((&*names[0], &*names[5]), ("oci-layout", "index.json"));
+
+    // The same again changes nothing, and is the same anywhere else.
+    let again = publish_as("v1").unwrap();
+    assert_eq!(
+        (again.chunks_written, again.manifest_digest),
+        (0, first.manifest_digest)
+    );
+    assert_eq!(fs::read(&tar).unwrap(), written);
+    assert_eq!(files_below(tar.parent().unwrap()).len(), 1);
+
+    // Another version comes behind what is there, and a tag moves.
+    fs::write(model.join("config.json"), "{\"a\": 1}").unwrap();
+    let second = publish_as("v2").unwrap();
+    assert_eq!((second.chunks_written, second.bytes_written), (1, 8));
+    let names = names_in(&tar);
+    assert_eq!(names.len(), 9, "{names:?}");
+    assert_eq!(names.iter().filter(|name| *name == "index.json").count(), 1);
+
+    let url = modelrack::transport::Url::from_path(&tar)
+        .unwrap()
+        .to_string();
+    let place = url.replace("file://", "oci-layout://");
+    let manager = rack.manager_of(rack.bare_config().offline(true));
+    let pull = |tag: &str| {
+        let model = address(&format!("{place}:{tag}"));
+        manager.pull(&model, &PullOptions::default()).unwrap();
+    };
+    pull("v1");
+    rack.assert_files("oci-layout/tiny v1", &files);
+    pull("latest");
+    let moved = [("config.json", b"{\"a\": 1}".to_vec()), files[1].clone()];
+    rack.assert_files("oci-layout/tiny latest", &moved);
+
+    // What is none is left alone.
+    fs::write(&tar, [1; 5000]).unwrap();
+    let error = publish_as("v1").unwrap_err();
+    assert!(
+        chain(&error).contains("not a tar archive"),
+        "{}",
+        chain(&error)
+    );
+    assert_eq!(fs::read(&tar).unwrap(), [1; 5000]);
+    assert_eq!(files_below(tar.parent().unwrap()).len(), 1);
+}
+
+#[test]
+fn skopeo_copies_from_a_tar() {
+    if SYSTEM != System::Linux {
+        return;
+    }
+    let rack = Rack::new();
+    let (model, copy) = (
+        rack.temp.path().join("model"),
+        rack.temp.path().join("copy"),
+    );
+    write_files(&model, &[("model.bin", &[7; 70_000])]);
+    let tar = rack.temp.path().join("tiny.tar");
+    let to = format!("oci-layout:{}:v1", tar.display());
+    let report = publish(&model, "g/tiny 1", &to, &PublishOptions::default()).unwrap();
+    let mut skopeo = Command::new("skopeo");
+    skopeo.arg("--tmpdir").arg(rack.temp.path()).arg("copy");
+    skopeo.arg(format!("oci-archive:{}:v1", tar.display()));
+    skopeo.arg(format!("oci:{}:v1", copy.display()));
+    let output = skopeo.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let manifest = report.manifest_digest.to_string();
+    assert!(copy.join("blobs/sha256").join(manifest).is_file());
 }
 
 #[test]

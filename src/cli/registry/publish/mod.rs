@@ -53,7 +53,7 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
             path_option(TO, "DIR|URL")
                 .help(
                     "The registry's folder, created if it does not exist; or oci://HOST/NAME[:TAG] or \
-                     oci-layout:DIR[:TAG], for artifacts",
+                     oci-layout:DIR|FILE.tar[:TAG], for artifacts",
                 )
                 .required(true),
             option(GROUP, "GROUP")

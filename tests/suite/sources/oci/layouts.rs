@@ -4,16 +4,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use modelrack::config::System;
 use modelrack::lock::{LockOptions, LockedOptions};
 use modelrack::transport::Url;
 use modelrack::{ListOptions, Manager, ModelManager, PullOptions, RemoteOptions, UpdateOptions};
 use serde_json::{Value, json};
 
 use super::llama;
+use super::tars::tar;
 use crate::support::disk::{files_below, flip, write_files};
 use crate::support::oci::{Artifact, INDEX_TYPE, MANIFEST_TYPE, sha256};
+use crate::support::platform::SYSTEM;
 use crate::support::rack::Rack;
-use crate::support::{address, bytes};
+use crate::support::{address, bytes, chain};
 
 const TAG: &str = "org.opencontainers.image.ref.name";
 
@@ -225,6 +228,90 @@ fn what_is_damaged_in_a_layout_is_not_installed() {
     assert!(error.contains("it is no OCI layout"), "{error}");
     fs::create_dir_all(folder.path.parent().unwrap()).unwrap();
     fs::write(&folder.path, "tar").unwrap();
-    let error = pull(&rack, &folder.path).to_string();
-    assert!(error.contains("has to be unpacked first"), "{error}");
+    let error = pull(&rack, &folder.path);
+    assert_eq!(error.code(), "REGISTRY_ERROR");
+    assert!(chain(&error).contains("truncated"), "{}", chain(&error));
+    fs::write(&folder.path, bytes(5000, 1)).unwrap();
+    let error = chain(&pull(&rack, &folder.path));
+    assert!(error.contains("not a tar archive"), "{error}");
+    fs::write(&folder.path, tar(&[("blobs/x", b"x")])).unwrap();
+    let error = chain(&pull(&rack, &folder.path));
+    assert!(error.contains("it is no OCI layout"), "{error}");
+}
+
+/// The files of a folder in a tar, and one more of a name that occurs twice.
+fn packed(folder: &Folder) -> PathBuf {
+    let mut files = vec![("index.json".to_owned(), b"{}".to_vec())];
+    files.extend(files_below(&folder.path));
+    let entries: Vec<_> = files
+        .iter()
+        .map(|(name, content)| (&**name, content))
+        .collect();
+    let path = folder.path.with_extension("tar");
+    fs::write(&path, tar(&entries)).unwrap();
+    path
+}
+
+#[test]
+fn a_layout_may_be_in_a_tar() {
+    let rack = Rack::new();
+    let mut folder = folder(&rack);
+    let files = [
+        ("model.gguf", bytes(3_000_000, 1)),
+        ("README.md", b"# Llama\n".to_vec()),
+    ];
+    folder.add(TAG, "q4", &Artifact::model_pack(&files));
+    let path = packed(&folder);
+    fs::remove_dir_all(&folder.path).unwrap();
+    let before = fs::read(&path).unwrap();
+    let bare = rack.manager_of(rack.bare_config().offline(true));
+    let place = url(&path);
+    for manager in [bare, manager(&rack, &path)] {
+        for model in [format!("{place}:q4"), place.clone()] {
+            let report = manager.pull(&address(&model), &PullOptions::default());
+            assert_eq!(report.unwrap().model.to_string(), "oci-layout/Llama q4");
+        }
+    }
+    rack.assert_files("oci-layout/Llama q4", &files);
+    let stick = manager(&rack, &path);
+    let listed = stick.list_remote(&RemoteOptions::default()).unwrap();
+    assert_eq!(listed.models[0].model.to_string(), "stick/Llama q4");
+    assert_eq!(fs::read(&path).unwrap(), before);
+    assert_eq!(files_below(path.parent().unwrap()).len(), 1);
+
+    // Another tar takes its place while the manager is open.
+    let moved = [("model.gguf", bytes(10, 4))];
+    folder.add(TAG, "q4", &Artifact::model_pack(&moved));
+    packed(&folder);
+    let updated = stick.update(&UpdateOptions::default()).unwrap();
+    assert_eq!(updated.entries.len(), 1);
+    rack.assert_files("oci-layout/Llama q4", &moved);
+}
+
+/// What `skopeo` makes of a layout, with a tag and without.
+#[test]
+fn a_tar_of_skopeo_is_read() {
+    if SYSTEM != System::Linux {
+        return;
+    }
+    let rack = Rack::new();
+    let mut folder = folder(&rack);
+    folder.add(TAG, "q4", &Artifact::model_pack(&llama()));
+    for (tag, model) in [(":v1", "Copy v1"), ("", "Copy latest")] {
+        let path = folder.path.with_file_name("Copy.tar");
+        let mut skopeo = Command::new("skopeo");
+        skopeo.arg("--tmpdir").arg(rack.temp.path()).arg("copy");
+        skopeo.arg(format!("oci:{}:q4", folder.path.display()));
+        skopeo.arg(format!("oci-archive:{}{tag}", path.display()));
+        let output = skopeo.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let manager = rack.manager_of(rack.bare_config().offline(true));
+        let report = manager.pull(&address(&url(&path)), &PullOptions::default());
+        assert_eq!(
+            report.unwrap().model.to_string(),
+            format!("oci-layout/{model}")
+        );
+        rack.assert_files(&format!("oci-layout/{model}"), &llama());
+        fs::remove_file(path).unwrap();
+    }
 }

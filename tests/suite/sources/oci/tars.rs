@@ -21,7 +21,7 @@ const TAR_GZIP: &str = "application/vnd.cncf.model.doc.v1.tar+gzip";
 const MODEL: &str = "oci/acme/llama q4";
 
 /// A tar with these files; the type of an entry is in front of its name where it is none.
-fn tar<B: AsRef<[u8]>>(entries: &[(&str, B)]) -> Vec<u8> {
+pub(super) fn tar<B: AsRef<[u8]>>(entries: &[(&str, B)]) -> Vec<u8> {
     let mut tar = Vec::new();
     for (name, content) in entries {
         let content = content.as_ref();
