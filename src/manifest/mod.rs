@@ -533,7 +533,8 @@ impl Manifest {
         Self::of_unpacked(files, self.packed.clone(), revision, location)
     }
 
-    /// Makes the manifest in which archives are replaced by what is in them; `contents` has the index of each archive, in order.
+    /// Makes the manifest in which archives are replaced by what is in them; `contents` has the index of each archive. Those
+    /// of others may have been replaced before.
     ///
     /// # Errors
     /// [`Registry`](crate::error::ErrorKind::Registry) if two files would be one on some system, or if the document is too
@@ -545,16 +546,20 @@ impl Manifest {
     ) -> Result<Self> {
         let mut contents: BTreeMap<usize, Vec<ManifestFile>> = contents.into_iter().collect();
         let mut files = Vec::new();
+        let packed = match self.packed.is_empty() {
+            true => self.files.clone(),
+            false => self.packed.clone(),
+        };
         for (index, file) in self.files.iter().enumerate() {
-            match contents.remove(&index) {
-                None => files.push(file.clone()),
-                Some(content) => files.extend(content.into_iter().map(|file| ManifestFile {
-                    packed_in: u32::try_from(index).ok(),
-                    ..file
-                })),
-            }
+            let Some(content) = contents.remove(&index) else {
+                files.push(file.clone());
+                continue;
+            };
+            let offered = packed.iter().position(|it| it.path == file.path);
+            let packed_in = offered.and_then(|index| u32::try_from(index).ok());
+            let content = content.into_iter();
+            files.extend(content.map(|file| ManifestFile { packed_in, ..file }));
         }
-        let packed = self.files.clone();
         let unpacked = Self::of_unpacked(files, packed, self.revision.as_deref(), &location)?;
         match unpacked.json.len() as u64 > MAX_MANIFEST_BYTES {
             true => Err(Error::registry(
@@ -569,6 +574,22 @@ impl Manifest {
     pub(crate) fn archives(&self) -> impl Iterator<Item = (usize, &ManifestFile, ArchiveFormat)> {
         let files = self.files.iter().enumerate();
         files.filter_map(|(index, file)| Some((index, file, file.archive?)))
+    }
+
+    /// Whether some of the files came out of archives.
+    pub(crate) fn has_unpacked(&self) -> bool {
+        !self.packed.is_empty()
+    }
+
+    /// Returns what was in an archive, if it is one of those that the files were unpacked from.
+    pub(crate) fn unpacked_from(&self, archive: &ManifestFile) -> Option<Vec<ManifestFile>> {
+        let is_same = |it: &ManifestFile| {
+            (&it.path, it.digest, it.archive) == (&archive.path, archive.digest, archive.archive)
+        };
+        let index = self.packed.iter().position(is_same)?;
+        let index = Some(u32::try_from(index).ok()?);
+        let files = self.files.iter().filter(|file| file.packed_in == index);
+        archive.digest.map(|_| files.cloned().collect())
     }
 
     /// Makes the manifest as it was offered, with the archives in place of what was in them.

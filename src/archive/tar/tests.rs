@@ -309,3 +309,58 @@ fn compressions_are_undone() {
         }
     }
 }
+
+#[test]
+fn what_is_written_is_read() {
+    for size_bytes in [0, 1, 511, 512, 513, 70_000] {
+        let content = vec![7; size_bytes as usize];
+        let mut bytes = header("blobs/sha256/x", size_bytes).unwrap().to_vec();
+        bytes.extend(&content);
+        bytes.extend(filling(size_bytes));
+        bytes.extend(END);
+        assert_eq!(bytes.len() % BLOCK_BYTES, 0);
+        let read = contents(&mut &bytes[..], 1 << 20).unwrap();
+        assert_eq!(read, [("blobs/sha256/x".to_owned(), content)]);
+    }
+    for size_bytes in [(8 << 30) - 1, 8 << 30, 5 << 40] {
+        let header = header("large", size_bytes).unwrap();
+        check_header(&header).unwrap();
+        assert_eq!(number(&header[SIZE]).unwrap(), size_bytes);
+    }
+    assert!(header(&"n".repeat(100), 0).is_some());
+    assert!(header(&"n".repeat(101), 0).is_none());
+}
+
+#[test]
+fn members_are_found_without_reading_what_is_between() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("x.tar");
+    let entries = [
+        Forged::file("index.json", b"old"),
+        Forged::new(b'5', "blobs/", b""),
+        Forged::file("./blobs/a", &[1; 700]),
+        Forged::file("index.json", b"newest"),
+    ];
+    let bytes = tar(&entries);
+    std::fs::write(&path, &bytes).unwrap();
+    let read = || TarMembers::read(&std::fs::File::open(&path).unwrap(), &path);
+    let members = read().unwrap();
+    let found: Vec<_> = members
+        .iter()
+        .map(|(name, at)| (name, &bytes[at.start as usize..at.end as usize]))
+        .collect();
+    assert_eq!(
+        found,
+        [("blobs/a", &[1; 700][..]), ("index.json", b"newest")]
+    );
+    assert_eq!(members.get("old"), None);
+    // Cut inside the last member, inside the one before, and behind a header.
+    for end in [3 * BLOCK_BYTES + 600, 7 * BLOCK_BYTES + 3] {
+        std::fs::write(&path, &bytes[..end]).unwrap();
+        let error = chain(&read().unwrap_err());
+        assert!(
+            error.contains("truncated") || error.contains("bomb"),
+            "{end}: {error}"
+        );
+    }
+}

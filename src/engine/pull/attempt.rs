@@ -10,6 +10,7 @@ use super::commit::commit;
 use super::learn::learn;
 use super::measure::Measuring;
 use super::{PullOptions, PullOutcome, PullReport, check_hashes};
+use crate::catalog::RemoteModel;
 use crate::disk::space::check_space;
 use crate::engine::Engine;
 use crate::engine::lock::pull::offer_of;
@@ -119,9 +120,37 @@ impl Attempt<'_> {
         report.files_unverified = check_hashes(&manifest, self.pull.options.require_hashes)?;
         store.expire_partials(PARTIAL_AGE, &offer.remote.model);
         store.settle_some(self.records);
+        if let Some(with_unpacked) = self.engine.with_unpacked(self.records, offer, &manifest) {
+            match self.run_with(offer, with_unpacked, places, report) {
+                // What is installed need not be what it was.
+                Err(error) if is_of_source(&error) => {
+                    warn!(error = %chain(&error), "what is installed of {} cannot be used; fetching its archives", offer.remote.model);
+                }
+                result => return result,
+            }
+        }
+        self.run_with(offer, manifest, places, report)
+    }
+
+    fn run_with(
+        &self,
+        offer: &Offer,
+        manifest: Manifest,
+        places: &Places,
+        report: &mut PullReport,
+    ) -> Result<()> {
+        let store = &self.engine.store;
         let model_type = self.pull.options.type_of(&offer.remote);
+        let remote = RemoteModel {
+            // Where the bytes are in an unfinished pull depends on what is in it.
+            manifest_digest: manifest.digest(),
+            ..offer.remote.clone()
+        };
         let claim = Claim {
-            remote: &offer.remote,
+            remote: match manifest.has_unpacked() {
+                true => &remote,
+                false => &offer.remote,
+            },
             manifest: &manifest,
             model_type: model_type.as_deref(),
             is_alone: self.lock.is_real(),

@@ -9,6 +9,7 @@ mod learn;
 mod measure;
 pub(crate) mod plan;
 pub(crate) mod selection;
+mod unchanged;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -219,6 +219,8 @@ impl Engine {
             }
             return Ok(plan);
         }
+        let unpacked = self.with_unpacked(records, offer, manifest);
+        let manifest = unpacked.as_ref().unwrap_or(manifest);
         let places = offer.places(call)?;
         let mut partials = find_partials(self.store.layout()).into_iter();
         let own = partials.find(|partial| partial.is_of(model, manifest));

@@ -194,7 +194,10 @@ pub(crate) fn local_sizes(
 
 /// Returns what is installed, with what is most likely to have the same bytes first: the same version, then the same
 /// model, then the same group.
-fn by_kinship<'a>(records: &'a Records, model: &ModelRef) -> Vec<(ModelRef, &'a ModelRecord)> {
+pub(crate) fn by_kinship<'a>(
+    records: &'a Records,
+    model: &ModelRef,
+) -> Vec<(ModelRef, &'a ModelRecord)> {
     let mut installed: Vec<_> = records.iter().collect();
     installed.sort_by_key(|(other, _)| {
         let is_other_model = other.name() != model.name();

@@ -4,6 +4,7 @@
 //! archives go and the files take their place. Whatever ends this in between, the next pull finds an archive whole, or
 //! fetches it again.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
@@ -40,6 +41,8 @@ pub(crate) struct Unpacked {
     pub(crate) manifest: Manifest,
     /// The archives.
     archives: Vec<RelPath>,
+    /// What came out of others before, and is in its place.
+    reused: BTreeSet<RelPath>,
     folder: PathBuf,
     files_dir: PathBuf,
 }
@@ -61,9 +64,12 @@ impl PartialWriter {
         }
         let folder = self.bulk_dir().join("unpacked");
         remove_tree(&folder)?;
+        let reused = manifest.files().iter();
+        let reused = reused.filter(|file| file.packed_in.is_some());
         let mut unpacked = Unpacked {
             manifest: manifest.clone(),
             archives: archives.iter().map(|(_, it, _)| it.path.clone()).collect(),
+            reused: reused.map(|file| file.path.clone()).collect(),
             folder,
             files_dir: self.files_dir(),
         };
@@ -170,8 +176,10 @@ impl Unpacked {
             self.remove(archive)?;
         }
         let unpacked = self.manifest.files().iter();
+        let is_new =
+            |file: &&ManifestFile| file.packed_in.is_some() && !self.reused.contains(&file.path);
         let mut last_parent = PathBuf::new();
-        for file in unpacked.filter(|file| file.packed_in.is_some()) {
+        for file in unpacked.filter(is_new) {
             let to = file_in(&self.files_dir, &file.path);
             if let Some(parent) = to.parent()
                 && parent != last_parent

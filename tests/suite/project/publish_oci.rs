@@ -151,7 +151,9 @@ fn a_layout_may_be_a_tar() {
     let (model, tar) = (temp.join("model"), temp.join("out").join("tiny.tar"));
     let weights = vec![7; 70_000];
     let files = [("config.json", b"{}".to_vec()), ("sub/model.bin", weights)];
-    let entries = files.each_ref().map(|(name, content)| (*name, content));
+    let entries = files
+        .each_ref()
+        .map(|(name, content)| (*name, &content[..]));
     write_files(&model, &entries);
     let options = PublishOptions::default();
     let publish_as = |tag: &str| {

@@ -164,6 +164,74 @@ fn an_update_unpacks_the_new_tar_and_drops_what_it_no_longer_has() {
 }
 
 #[test]
+fn an_update_fetches_no_tar_that_has_not_changed() {
+    let machine = Machine::new();
+    let kitfile = json!({"manifestVersion": "1.0.0", "package": {"name": "llama"}});
+    let model = (
+        "application/vnd.kitops.modelkit.model.v1.tar",
+        tar(&[
+            ("model/a.bin", bytes(400_000, 1)),
+            ("model/b.bin", bytes(30_000, 2)),
+        ]),
+    );
+    let kit = |page: &str| {
+        let docs = gzip(&tar(&[("docs/page.md", page)]));
+        let docs = ("application/vnd.kitops.modelkit.docs.v1.tar+gzip", docs);
+        let kit = Artifact::kit(kitfile.clone());
+        let kit = kit.with_layer(model.0, model.1.clone());
+        (kit.with_layer(docs.0, docs.1.clone()), docs.1.len() as u64)
+    };
+    let files = |page: &str| {
+        [
+            ("model/a.bin", bytes(400_000, 1)),
+            ("model/b.bin", bytes(30_000, 2)),
+            ("docs/page.md", page.as_bytes().to_vec()),
+        ]
+    };
+    machine.registry.push(LLAMA, "q4", &kit("one").0);
+    machine.pull(MODEL).unwrap();
+
+    let (moved, moved_bytes) = kit("another");
+    machine.registry.push(LLAMA, "q4", &moved);
+    let manager = machine.manager();
+    let plan = manager.plan_pull(&address(MODEL), &PullOptions::default());
+    assert_eq!(plan.unwrap().bytes_to_fetch, moved_bytes);
+    machine.requests();
+    let report = machine.pull(MODEL).unwrap();
+    assert_eq!(
+        (report.bytes_fetched, report.bytes_reused),
+        (moved_bytes, 430_000)
+    );
+    assert_eq!(blobs_fetched(&machine, &moved), [sha256(&moved.blobs()[1])]);
+    machine.rack.assert_files(MODEL, &files("another"));
+    assert_eq!(machine.rack.cache(), Vec::<String>::new());
+
+    // It is the same state as one that was fetched as a whole: nothing is left to update, and it is unchanged again.
+    let update = manager.update(&UpdateOptions::default()).unwrap();
+    assert!(matches!(update.entries[0].freshness, Freshness::UpToDate));
+    let other = Machine::new();
+    other.registry.push(LLAMA, "q4", &moved);
+    let whole = other.pull(MODEL).unwrap();
+    assert_eq!(report.total_bytes, whole.total_bytes);
+    let (third, third_bytes) = kit("a third");
+    machine.registry.push(LLAMA, "q4", &third);
+    assert_eq!(machine.pull(MODEL).unwrap().bytes_fetched, third_bytes);
+    machine.rack.assert_files(MODEL, &files("a third"));
+
+    // What is installed is not what it was: of another size, and of the same.
+    for damaged in [b"damaged".to_vec(), vec![0; 30_000]] {
+        let path = machine.rack.dir_of(MODEL).join("model").join("b.bin");
+        fs::write(&path, &damaged).unwrap();
+        let page = format!("after {} bytes", damaged.len());
+        let (fourth, fourth_bytes) = kit(&page);
+        machine.registry.push(LLAMA, "q4", &fourth);
+        let report = machine.pull(MODEL).unwrap();
+        assert!(report.bytes_fetched >= fourth_bytes + model.1.len() as u64);
+        machine.rack.assert_files(MODEL, &files(&page));
+    }
+}
+
+#[test]
 fn patterns_select_files_in_tars() {
     let (machine, files) = machine_with_packed();
     let options = PullOptions::default().include(["weights/a.bin"]);
