@@ -1,8 +1,9 @@
 //! Unpacking the archives among a model's files, once they are here and verified.
 //!
 //! What is in them is written to a folder of its own first, and hashed while it is written. Only when all of it is right do the
-//! archives go and the files take their place. Whatever ends this in between, the next pull finds an archive whole, or
-//! fetches it again.
+//! files take their place, and then the archives go. Whatever ends this in between, the next pull finds the archives whole and
+//! unpacks them again; only where it ends between the first archive that goes and the record, which is a matter of
+//! milliseconds, it fetches them again. To find the files right instead would take a record of its own in every pull.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
@@ -170,10 +171,12 @@ impl Unpacked {
         options.open(&path).at("create", &path)
     }
 
-    /// Removes the archives, and moves what was in them to the model's other files.
+    /// Moves what was in the archives to the model's other files, and removes them.
     pub(crate) fn put_in_place(self) -> Result<Manifest> {
-        for archive in &self.archives {
-            self.remove(archive)?;
+        let files = self.manifest.files().iter().map(|file| &file.path);
+        let is_place_taken = collisions(files.chain(&self.archives)).next().is_some();
+        if is_place_taken {
+            self.remove_archives()?;
         }
         let unpacked = self.manifest.files().iter();
         let is_new =
@@ -189,7 +192,15 @@ impl Unpacked {
             }
             rename(&file_in(&self.folder, &file.path), &to).at("write", &to)?;
         }
+        if !is_place_taken {
+            self.remove_archives()?;
+        }
         Ok(self.manifest.clone())
+    }
+
+    fn remove_archives(&self) -> Result<()> {
+        let mut archives = self.archives.iter();
+        archives.try_for_each(|archive| self.remove(archive))
     }
 
     fn remove(&self, archive: &RelPath) -> Result<()> {

@@ -96,6 +96,10 @@ fn two_archives() -> [(&'static str, Vec<u8>); 3] {
 #[test]
 fn what_is_in_archives_takes_their_place() {
     let fixture = fixture(&two_archives());
+    // What an attempt left that was killed while it put files in place.
+    let left = fixture.partial.files_dir().join("weights");
+    fs::create_dir_all(&left).unwrap();
+    fs::write(left.join("a.bin"), "longer than it is").unwrap();
     let unpacked = fixture.unpack(&everything).unwrap().unwrap();
     let manifest = unpacked.put_in_place().unwrap();
     let expected = [
@@ -247,4 +251,18 @@ fn it_can_be_cancelled_and_what_was_there_before_does_not_matter() {
         .put_in_place()
         .unwrap();
     assert_eq!(fixture.there().len(), 4);
+}
+
+#[test]
+fn a_file_may_have_the_name_of_another_archive() {
+    let files = [Forged::file("layer-2.tar", b"of a")];
+    let fixture = fixture(&[
+        ("layer-1.tar", tar(&files)),
+        ("layer-2.tar", tar(&[Forged::file("b", b"of b")])),
+    ]);
+    let unpacked = fixture.unpack(&everything).unwrap().unwrap();
+    unpacked.put_in_place().unwrap();
+    let there = fixture.there();
+    let names: Vec<&str> = there.keys().map(String::as_str).collect();
+    assert_eq!(names, ["files/b", "files/layer-2.tar"]);
 }
