@@ -60,8 +60,9 @@ impl Engine {
         if contents.is_empty() {
             return None;
         }
-        // What cannot stand beside it shows when the archive is unpacked, too.
-        manifest.unpacked(contents, offer.source.label()).ok()
+        // What cannot stand beside it, and that nothing is selected, shows when the archive is unpacked, too.
+        let made = manifest.unpacked(contents, offer.source.label()).ok();
+        made.filter(|made| !made.files().is_empty())
     }
 }
 

@@ -14,6 +14,7 @@ use serde_json::json;
 use super::{LLAMA, Machine};
 use crate::support::oci::{Artifact, sha256};
 use crate::support::platform::SYSTEM;
+use crate::support::server::Rule;
 use crate::support::{address, bytes, chain};
 
 const TAR: &str = "application/vnd.cncf.model.weight.v1.tar";
@@ -49,6 +50,23 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut out = GzEncoder::new(Vec::new(), Compression::fast());
     out.write_all(bytes).unwrap();
     out.finish().unwrap()
+}
+
+/// A frame of Zstandard whose blocks are stored as they are ([format]).
+///
+/// [format]: https://www.rfc-editor.org/rfc/rfc8878
+fn zstd(bytes: &[u8]) -> Vec<u8> {
+    // One segment, whose size takes four bytes.
+    let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0b1010_0000];
+    frame.extend(u32::try_from(bytes.len()).unwrap().to_le_bytes());
+    let mut blocks = bytes.chunks(100_000).peekable();
+    while let Some(block) = blocks.next() {
+        let is_last = u32::from(blocks.peek().is_none());
+        let header = u32::try_from(block.len()).unwrap() << 3 | is_last;
+        frame.extend(&header.to_le_bytes()[..3]);
+        frame.extend(block);
+    }
+    frame
 }
 
 /// A raw configuration, weights in a plain tar, and documents in a compressed one.
@@ -228,6 +246,34 @@ fn an_update_fetches_no_tar_that_has_not_changed() {
         let report = machine.pull(MODEL).unwrap();
         assert!(report.bytes_fetched >= fourth_bytes + model.1.len() as u64);
         machine.rack.assert_files(MODEL, &files(&page));
+    }
+}
+
+#[test]
+fn a_tar_that_is_cut_goes_on_where_it_was_whatever_packs_it() {
+    let files = [
+        ("weights/a.bin", bytes(600_000, 1)),
+        ("weights/b", b"b".to_vec()),
+    ];
+    let plain = tar(&files);
+    for (ending, layer) in [
+        ("tar", plain.clone()),
+        ("tar+gzip", gzip(&plain)),
+        ("tar+zstd", zstd(&plain)),
+    ] {
+        let machine = Machine::new();
+        let media_type = format!("application/vnd.cncf.model.weight.v1.{ending}");
+        let artifact = Artifact::model_pack::<&[u8]>(&[]).with_layer(&media_type, layer.clone());
+        machine.registry.push(LLAMA, "q4", &artifact);
+        let blob = format!("/blobs/{}", sha256(&layer));
+        let cut = Rule::path_ends(blob).nth(1).cut_after(200_000);
+        machine.registry.server().rule(cut);
+        let report = machine.pull(MODEL).unwrap();
+        assert_eq!(report.bytes_fetched, layer.len() as u64, "{ending}");
+        machine.rack.assert_files(MODEL, &files);
+        let requests = machine.requests().into_iter();
+        let of_blob = requests.filter(|it| it.ends_with(&sha256(&layer)));
+        assert_eq!(of_blob.count(), 2, "{ending}");
     }
 }
 
