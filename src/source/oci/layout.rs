@@ -8,7 +8,7 @@
 //! ```
 //!
 //! It holds one repository as a rule, which is called like the folder or tar. A tag may also be a whole reference, as `podman`
-//! and containerd write them: then, that is the repository. A tar is not unpacked; see [`file`](crate::http).
+//! and containerd write them: then, that is the repository. A tar is not unpacked: what is in it is read where it is.
 //!
 //! [image layout]: https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md
 
