@@ -96,7 +96,7 @@ impl TarLayout {
         }
     }
 
-    /// Puts the new tar in its place, if there is something new.
+    /// Puts the new tar in its place, if there is something new. What is written from then on comes behind that.
     pub(super) fn finish(&self) -> Result<()> {
         let mut writing = self.writing.lock();
         if writing.new.is_none() && !writing.is_index_new {
@@ -110,7 +110,13 @@ impl TarLayout {
         new.write(&END)?;
         // Windows replaces no file that is open.
         writing.before = None;
-        new.commit()
+        new.commit()?;
+        let file = File::open(&self.path).at("read", &self.path)?;
+        let members = TarMembers::read(&file, &self.path)?;
+        writing.before = Some((file, members));
+        writing.is_index_new = false;
+        writing.written.clear();
+        Ok(())
     }
 }
 
