@@ -1,6 +1,8 @@
 //! How anything gets a name in the store: written beside it, synced, renamed. What is easily made again is not synced.
 
 use std::fs::{self, File, OpenOptions};
+#[cfg(feature = "author")]
+use std::io::Seek;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -63,6 +65,27 @@ impl NewFile {
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
         match &mut self.file {
             Some(file) => file.write_all(bytes).at("write", &self.path),
+            None => Ok(()),
+        }
+    }
+
+    /// How much was written so far.
+    #[cfg(feature = "author")]
+    pub(crate) fn position(&mut self) -> Result<u64> {
+        match &mut self.file {
+            Some(file) => file.stream_position().at("write", &self.path),
+            None => Ok(0),
+        }
+    }
+
+    /// Takes back what was written from there on.
+    #[cfg(feature = "author")]
+    pub(crate) fn go_back(&mut self, position: u64) -> Result<()> {
+        match &mut self.file {
+            Some(file) => file
+                .set_len(position)
+                .and_then(|()| file.seek(io::SeekFrom::Start(position)).map(drop))
+                .at("write", &self.path),
             None => Ok(()),
         }
     }

@@ -45,6 +45,8 @@ struct Writing {
     /// The new tar, from the first change on.
     new: Option<NewFile>,
     written: Vec<Digest>,
+    /// Whether the new tar had to be given up, with what was written.
+    is_broken: bool,
     cancel: CancelToken,
 }
 
@@ -83,6 +85,7 @@ impl TarLayout {
                 is_index_new: false,
                 new: None,
                 written: Vec::new(),
+                is_broken: false,
                 cancel: cancel.clone(),
             }),
             _lock: lock,
@@ -103,10 +106,11 @@ impl TarLayout {
             return Ok(());
         }
         let index = writing.index.to_string();
-        writing.append(&self.path, INDEX, &index.into_bytes())?;
+        writing.append(&self.path, INDEX, &index.into_bytes(), None)?;
         let Some(mut new) = writing.new.take() else {
             return Err(Error::internal("a tar that was written is gone"));
         };
+        writing.is_broken = true;
         new.write(&END)?;
         // Windows replaces no file that is open.
         writing.before = None;
@@ -114,7 +118,7 @@ impl TarLayout {
         let file = File::open(&self.path).at("read", &self.path)?;
         let members = TarMembers::read(&file, &self.path)?;
         writing.before = Some((file, members));
-        writing.is_index_new = false;
+        (writing.is_index_new, writing.is_broken) = (false, false);
         writing.written.clear();
         Ok(())
     }
@@ -126,10 +130,7 @@ impl ArtifactWriter for TarWriter {
         if writing.has(digest, blob.size_bytes()) {
             return Ok(false);
         }
-        let actual = writing.append(&self.tar.path, &blob_path(digest), blob)?;
-        if actual != *digest {
-            return Err(Error::argument("a file changed while it was published"));
-        }
+        writing.append(&self.tar.path, &blob_path(digest), blob, Some(digest))?;
         writing.written.push(*digest);
         Ok(true)
     }
@@ -164,18 +165,39 @@ impl Writing {
         self.written.contains(digest) || members.get(&blob_path(digest)).is_some_and(is_right)
     }
 
-    /// Writes a file behind all others; returns the digest of what was written.
-    fn append(&mut self, path: &Path, name: &str, content: &dyn Payload) -> Result<Digest> {
+    /// Writes a file behind all others, with the digest that it has to have. One that fails leaves nothing in the tar.
+    fn append(
+        &mut self,
+        path: &Path,
+        name: &str,
+        content: &dyn Payload,
+        expected: Option<&Digest>,
+    ) -> Result<()> {
         self.begin(path)?;
         let Some(new) = &mut self.new else {
             return Err(Error::internal("a tar that was begun is gone"));
         };
-        let mut reader = content.open_at(0).map_err(Error::of_payload)?;
-        append(new, path, name, content.size_bytes(), &mut reader)
+        let position = new.position()?;
+        let appended = content.open_at(0).map_err(Error::of_payload);
+        let appended = appended
+            .and_then(|mut reader| append(new, path, name, content.size_bytes(), &mut reader))
+            .and_then(
+                |actual| match expected.is_none_or(|digest| *digest == actual) {
+                    true => Ok(()),
+                    false => Err(Error::argument("a file changed while it was published")),
+                },
+            );
+        if appended.is_err() && new.go_back(position).is_err() {
+            (self.new, self.is_broken) = (None, true);
+        }
+        appended
     }
 
     /// Begins the new tar with what is there.
     fn begin(&mut self, path: &Path) -> Result<()> {
+        if self.is_broken {
+            return Err(Error::registry(path.display(), "the new tar is broken"));
+        }
         if self.new.is_some() {
             return Ok(());
         }
