@@ -136,6 +136,10 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
             ..
         } if code == "NoSuchBucket" => "check the bucket in the URL of the source".into(),
         ErrorKind::Network {
+            status: Some(300..=407 | 409..500),
+            ..
+        } if is_registry => "check the address that was given, and what its server allows".into(),
+        ErrorKind::Network {
             status: Some(404 | 410),
             ..
         } => {
