@@ -1,20 +1,24 @@
 //! Tars in which documents are, so that they need not be unpacked.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use crate::archive::tar::TarMembers;
-use crate::disk::stamp::FileStamp;
 use crate::error::{Error, IoContext, Result};
 use crate::http::file::OpenDocument;
 use crate::http::transport::TransportError;
 use crate::mutex::Mutex;
+use crate::platform::file_number;
 
 /// What is known of the tars that documents were requested of: each is read once, unless it changes.
 #[derive(Debug, Default)]
-pub(crate) struct Tars(Mutex<HashMap<PathBuf, (FileStamp, Arc<TarMembers>)>>);
+pub(crate) struct Tars(Mutex<HashMap<PathBuf, (State, Arc<TarMembers>)>>);
+
+/// A file's number on its file system, when it was written last, and its length.
+type State = (u64, SystemTime, u64);
 
 impl Tars {
     /// Opens what is at a path where a file stands in the place of a folder; `None` if there is no such file, or nothing of
@@ -42,19 +46,25 @@ impl Tars {
 
     /// Who comes at the same time waits: one reads for all.
     fn members(&self, tar: &Path, file: &File) -> Result<Arc<TarMembers>> {
-        let stamp = FileStamp::of(&file.metadata().at("read", tar)?);
+        let state = state(&file.metadata().at("read", tar)?);
         let mut known = self.0.lock();
         if let Some((known, members)) = known.get(tar)
-            && Some(*known) == stamp
+            && Some(*known) == state
         {
             return Ok(members.clone());
         }
         let members = Arc::new(TarMembers::read(file, tar)?);
-        if let Some(stamp) = stamp {
-            known.insert(tar.to_owned(), (stamp, members.clone()));
+        if let Some(state) = state {
+            known.insert(tar.to_owned(), (state, members.clone()));
         }
         Ok(members)
     }
+}
+
+/// `None` where that does not tell one file from another.
+fn state(metadata: &Metadata) -> Option<State> {
+    let written = metadata.modified().ok()?;
+    Some((file_number(metadata)?, written, metadata.len()))
 }
 
 /// The error itself comes out of the transport.
