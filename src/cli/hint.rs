@@ -136,6 +136,12 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
             ..
         } if code == "NoSuchBucket" => "check the bucket in the URL of the source".into(),
         ErrorKind::Network {
+            server_code: Some(code),
+            ..
+        } if is_registry && code == "NAME_UNKNOWN" => {
+            "create the repository at the registry first: not all do so by themselves".into()
+        }
+        ErrorKind::Network {
             status: Some(300..=407 | 409..500),
             ..
         } if is_registry => "check the address that was given, and what its server allows".into(),
@@ -339,7 +345,7 @@ fn literal(name: &str) -> String {
 }
 
 /// Quotes a word that a shell would take apart.
-fn shell_quoted(word: &str) -> String {
+pub(super) fn shell_quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
     match !word.is_empty() && word.chars().all(is_plain) {
         true => word.to_owned(),

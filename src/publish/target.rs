@@ -149,6 +149,13 @@ impl PublishTarget {
         }
         if let Some(registry) = text.strip_prefix("oci://") {
             let (host, path) = registry.split_once('/').unwrap_or((registry, ""));
+            if host.is_empty() {
+                return Err(Error::argument("the registry has no host"));
+            }
+            if path.contains('@') {
+                let message = "a digest follows from what is published: name a tag";
+                return Err(Error::argument(message));
+            }
             let (path, tag) = split_tag(path)?;
             let is_open = path.is_empty() || path.ends_with('/');
             let path = path.trim_end_matches('/');
@@ -197,16 +204,27 @@ impl PublishTarget {
         }
     }
 
-    /// Opens it for writing, with a call if that goes over the network.
+    /// Opens it for writing one model or several, with a call if that goes over the network.
+    ///
+    /// # Errors
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) if it is a place for one.
     pub(crate) fn open(
         &self,
+        several: bool,
         network: &dyn Fn() -> Result<(Call, Environment)>,
         cancel: &CancelToken,
     ) -> Result<Destination> {
-        Ok(match &self.0 {
-            Place::Folder(path) => Destination::Chunked(Box::new(FolderWriter::new(path))),
+        if let Some(tag) = self.tag().filter(|_| several) {
+            return Err(Error::argument(format!(
+                "the tag '{tag}' is for one model: several have versions of their own"
+            )));
+        }
+        let place = match &self.0 {
+            Place::Folder(path) => {
+                return Ok(Destination::Chunked(Box::new(FolderWriter::new(path))));
+            }
             Place::Layout { folder, .. } => {
-                Destination::Artifacts(ArtifactPlace::layout(folder.clone(), cancel)?)
+                ArtifactPlace::layout(folder.clone(), cancel)?.of_several(several)
             }
             Place::Registry {
                 host,
@@ -215,11 +233,11 @@ impl PublishTarget {
                 ..
             } => {
                 let (call, environment) = network()?;
-                let place =
-                    ArtifactPlace::registry(host, path, *is_repository, &call, &environment)?;
-                Destination::Artifacts(place)
+                ArtifactPlace::registry(host, path, &call, &environment)?
+                    .of_several(several || !is_repository)
             }
-        })
+        };
+        Ok(Destination::Artifacts(place.with_tag(self.tag())))
     }
 }
 

@@ -180,7 +180,7 @@ impl Engine {
         let call = self.pull_call(&pull).remembering();
         let environment = self.sources.environment().clone();
         let network = || Ok((self.call(false, &options.cancel), environment.clone()));
-        let destination = to.open(&network, &options.cancel)?;
+        let destination = to.open(true, &network, &options.cancel)?;
         let mirroring = Mirroring {
             engine: self,
             options,

@@ -58,6 +58,7 @@ use crate::source::Sources;
 ///     .skip(".tool")
 ///     .config(Config::new("tool"))
 ///     .environment(Environment::of_process())
+///     .offline(true)
 ///     .cancel(CancelToken::new())
 ///     .progress(Arc::new(Silent));
 /// let model = ModelRef::new("whisper", "tiny", "fp16")?;
@@ -96,6 +97,9 @@ pub struct PublishOptions {
     pub environment: Option<Environment>,
     /// The transport of requests. Default: the built-in one.
     pub transport: Option<Arc<dyn Transport>>,
+    /// Whether to keep off the network, which only publishing on this machine gets by without. Default: no, unless the configuration
+    /// or the environment says so.
+    pub offline: bool,
     /// Cancels the operation.
     pub cancel: CancelToken,
     /// Receives how far the hashing and the chunking are; [`AddOptions`](crate::project::AddOptions) has an example.
@@ -115,6 +119,7 @@ impl Default for PublishOptions {
             config: None,
             environment: None,
             transport: None,
+            offline: false,
             cancel: CancelToken::new(),
             progress: None,
         }
@@ -132,6 +137,7 @@ setters!(PublishOptions {
     config: Some(Config),
     environment: Some(Environment),
     transport: Some(Arc<dyn Transport>),
+    offline: bool,
     cancel: CancelToken,
     progress: Some(Arc<dyn Progress>),
 });
@@ -163,6 +169,9 @@ pub struct PublishReport {
     pub model: ModelRef,
     /// Where the registry is.
     pub registry: PublishTarget,
+    /// What one pulls to get an artifact, such as `oci://ghcr.io/acme/tiny:v1`; `None` in a chunked registry, whose address is
+    /// where somebody serves it, and in an image layout of several models.
+    pub address: Option<String>,
     /// The aliases that it was given.
     pub aliases: Vec<String>,
     /// The digest of its manifest.
@@ -203,6 +212,7 @@ impl Project {
     ) -> Result<Vec<PublishReport>> {
         let target = registry.into();
         check_chunk_bytes(options.chunk_bytes)?;
+        let several = ids.len() != 1;
         let ids: BTreeSet<&str> = match ids {
             [] => self.registry().entries.keys().map(String::as_str).collect(),
             ids => ids.iter().copied().collect(),
@@ -220,7 +230,7 @@ impl Project {
         let current = ids
             .iter()
             .filter_map(|id| Some((*id, self.registry().current(id)?)));
-        let destination = target.open(&|| options.network(), &options.cancel)?;
+        let destination = target.open(several, &|| options.network(), &options.cancel)?;
         let opened = destination.begin(&target)?;
         let mut versions = Vec::new();
         for (id, (entry, version)) in current {
@@ -255,20 +265,18 @@ impl Project {
         let skip = options.skip.as_deref();
         let stream = Stream::find(paths, target.folder(), skip, &options.cancel)?;
         let (metadata, writing) = (options.metadata.clone(), options.writing());
-        let destination = target.open(&|| options.network(), &options.cancel)?;
+        let destination = target.open(false, &|| options.network(), &options.cancel)?;
         let opened = destination.begin(&target)?;
         let version = match &opened {
             Opened::Chunked(registry) => {
                 write_version(&stream, model, metadata, registry, &writing)?
             }
             Opened::Artifacts(place) => {
-                let tagged = target.tag().map(|tag| model.name().clone().version(tag));
-                let tagged = tagged.transpose().map_err(Error::argument_name)?;
-                let model = tagged.as_ref().unwrap_or(model);
-                let repository = place.of_only(model.model())?;
+                let repository = place.of_model(model.model())?;
+                let model = place.named(model, &*repository)?;
                 let mut described = describe::describe(&stream)?;
                 described.extend(metadata);
-                push_version(&stream, model, described, &*repository, &writing)?
+                push_version(&stream, &model, described, &*repository, &writing)?
             }
         };
         let mut version = [version];
@@ -326,7 +334,9 @@ impl Project {
                 write_version(&stream, &model, metadata, registry, &writing)
             }
             Opened::Artifacts(place) => {
-                push_version(&stream, &model, metadata, &*place.of_model(id)?, &writing)
+                let repository = place.of_model(id)?;
+                let model = place.named(&model, &*repository)?;
+                push_version(&stream, &model, metadata, &*repository, &writing)
             }
         }
     }
@@ -342,8 +352,11 @@ impl PublishOptions {
         let settings = Settings::read(&config, &environment)?;
         let sources = Sources::open(&settings, &environment, self.transport.clone())?;
         let progress: Arc<dyn Progress> = Arc::new(Silent);
-        let call = Call::new(sources.client, self.cancel.clone(), progress);
-        Ok((call, environment))
+        let client = sources.client.with_offline(self.offline);
+        Ok((
+            Call::new(client, self.cancel.clone(), progress),
+            environment,
+        ))
     }
 
     fn writing(&self) -> Writing<'_> {
@@ -363,6 +376,7 @@ impl PublishReport {
         Self {
             model: written.model,
             registry: registry.clone(),
+            address: written.address,
             aliases: written.aliases,
             manifest_digest: written.manifest_digest,
             replaced: written.replaced,

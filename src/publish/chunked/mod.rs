@@ -104,6 +104,12 @@ impl<'a> Writing<'a> {
 #[derive(Debug)]
 pub(crate) struct WrittenVersion {
     pub(crate) model: ModelRef,
+    /// What one pulls to get it; `None` if that depends on where the registry is served.
+    #[cfg_attr(
+        not(feature = "author"),
+        allow(dead_code, reason = "only publishers are told")
+    )]
+    pub(crate) address: Option<String>,
     pub(crate) aliases: Vec<String>,
     pub(crate) metadata: Metadata,
     pub(crate) manifest_digest: Digest,
@@ -128,6 +134,7 @@ impl WrittenVersion {
     pub(crate) fn new(model: ModelRef, metadata: Metadata, manifest_digest: Digest) -> Self {
         Self {
             model,
+            address: None,
             aliases: Vec::new(),
             metadata,
             manifest_digest,

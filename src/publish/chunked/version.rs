@@ -84,6 +84,7 @@ pub(crate) fn write_version(
         .writer
         .put(&manifest.digest(), &manifest.json().to_vec())?;
     Ok(WrittenVersion {
+        address: None,
         model: model.clone(),
         aliases: writing.aliases.to_vec(),
         metadata,

@@ -22,6 +22,7 @@ use crate::http::transport::Payload;
 use crate::progress::CancelToken;
 use crate::publish::folder::put_document;
 use crate::store::lock::{FileLock, RECORD_LIMIT};
+use crate::url::{Url, percent_decode};
 
 /// The annotation with the tag of a manifest.
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
@@ -49,6 +50,14 @@ impl LayoutWriter {
     fn blobs(&self) -> PathBuf {
         self.folder.join("blobs").join("sha256")
     }
+}
+
+/// What one pulls to get the tag of a layout with one model.
+pub(super) fn address(layout: &Path, tag: &str) -> Option<String> {
+    let url = Url::from_path(&std::path::absolute(layout).ok()?).ok()?;
+    // Addresses are typed as they are, without encoding.
+    let path = String::from_utf8(percent_decode(url.path())).ok()?;
+    (!path.contains('%')).then(|| format!("oci-layout://{path}:{tag}"))
 }
 
 /// Tags that shall name a manifest.
@@ -99,6 +108,13 @@ pub(super) fn empty_index() -> Value {
 }
 
 impl ArtifactWriter for LayoutWriter {
+    fn address(&self, tag: &str) -> Option<String> {
+        match self.name {
+            Some(_) => None,
+            None => address(&self.folder, tag),
+        }
+    }
+
     fn put_blob(&self, digest: &Digest, blob: &dyn Payload) -> Result<bool> {
         put_document(&self.blobs(), digest, blob)
     }

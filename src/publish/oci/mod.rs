@@ -11,6 +11,7 @@ mod upload;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
@@ -26,7 +27,7 @@ use crate::publish::chunked::{Stream, Writing, WrittenVersion};
 use crate::publish::counted::Counted;
 use crate::relpath::below;
 use crate::source::at_once;
-use crate::source::oci::PushRegistry;
+use crate::source::oci::{PushRegistry, is_tag};
 
 use layout::LayoutWriter;
 use modelpack::{Artifact, Layer};
@@ -35,6 +36,18 @@ use upload::{Pushed, RepositoryWriter};
 
 /// Puts the artifacts of one repository where it is. Many threads use it at once.
 pub(crate) trait ArtifactWriter: Send + Sync + fmt::Debug {
+    /// The name of the repository, such as `acme/llama`; `None` if it is called like the model.
+    #[cfg_attr(
+        not(feature = "author"),
+        allow(dead_code, reason = "only publishers name one model")
+    )]
+    fn repository(&self) -> Option<&str> {
+        None
+    }
+
+    /// What one pulls to get a tag; `None` if nothing says it in one address.
+    fn address(&self, tag: &str) -> Option<String>;
+
     /// Writes a blob, unless it is there; returns whether it was sent.
     fn put_blob(&self, digest: &Digest, blob: &dyn Payload) -> Result<bool>;
 
@@ -42,8 +55,18 @@ pub(crate) trait ArtifactWriter: Send + Sync + fmt::Debug {
     fn put_manifest(&self, digest: &Digest, manifest: &[u8], tags: &[&str]) -> Result<()>;
 }
 
-/// Where the repositories of several models are.
-pub(crate) struct ArtifactPlace(Place);
+/// Where the repositories of one or several models are.
+pub(crate) struct ArtifactPlace {
+    place: Place,
+    /// The tag of the only model.
+    #[cfg_attr(
+        not(feature = "author"),
+        allow(dead_code, reason = "only publishers name one model")
+    )]
+    tag: Option<String>,
+    /// Whether the place is that of one model, or has one for each.
+    is_repository: bool,
+}
 
 enum Place {
     Layout(PathBuf),
@@ -51,15 +74,11 @@ enum Place {
     Registry(Box<Repositories>),
 }
 
+/// Repositories of a registry.
 struct Repositories {
     registry: PushRegistry,
     /// A repository, or what the names of all begin with.
     path: String,
-    #[cfg_attr(
-        not(feature = "author"),
-        allow(dead_code, reason = "only a publisher names one")
-    )]
-    is_repository: bool,
     /// Authorized for the registry.
     call: Call,
     pushed: Arc<Pushed>,
@@ -70,24 +89,29 @@ impl ArtifactPlace {
     pub(super) fn layout(path: PathBuf, cancel: &CancelToken) -> Result<Self> {
         let ends_so = path.extension().is_some_and(|extension| extension == "tar");
         let is_tar = path.is_file() || ends_so && !path.is_dir();
-        Ok(Self(match is_tar {
+        let place = match is_tar {
             true => Place::Tar(Arc::new(TarLayout::open(&path, cancel)?)),
             false => Place::Layout(path),
-        }))
+        };
+        Ok(Self {
+            place,
+            tag: None,
+            is_repository: true,
+        })
     }
 
     /// Lets others see what is hidden until the end.
     pub(super) fn finish(&self) -> Result<()> {
-        match &self.0 {
+        match &self.place {
             Place::Tar(tar) => tar.finish(),
             Place::Layout(_) | Place::Registry(_) => Ok(()),
         }
     }
 
+    /// A place at a host: the repository with this path, until [`Self::of_several`] says otherwise.
     pub(super) fn registry(
         host: &str,
         path: &str,
-        is_repository: bool,
         call: &Call,
         environment: &Environment,
     ) -> Result<Self> {
@@ -96,38 +120,66 @@ impl ArtifactPlace {
             call: call.authorized(Some(registry.authority())),
             registry,
             path: path.to_owned(),
-            is_repository,
             pushed: Arc::default(),
         };
-        Ok(Self(Place::Registry(repositories.into())))
+        Ok(Self {
+            place: Place::Registry(Box::new(repositories)),
+            tag: None,
+            is_repository: true,
+        })
     }
 
+    /// The same place, with repositories for several models if that is so.
+    pub(super) fn of_several(self, several: bool) -> Self {
+        Self {
+            is_repository: !several,
+            ..self
+        }
+    }
+
+    /// The same place, whose only model gets this tag if there is one.
+    pub(super) fn with_tag(self, tag: Option<&str>) -> Self {
+        Self {
+            tag: tag.map(str::to_owned),
+            ..self
+        }
+    }
+
+    /// A model as it will be called: like its repository, in the version that its tag is.
     #[cfg(feature = "author")]
-    /// The place of the only model that is published.
-    pub(crate) fn of_only(&self, name: &str) -> Result<Box<dyn ArtifactWriter>> {
-        match &self.0 {
-            Place::Layout(folder) => Ok(Box::new(LayoutWriter::new(folder, None))),
-            Place::Tar(tar) => Ok(Box::new(tar.writer(None))),
-            Place::Registry(at) if at.is_repository => at.repository(&at.path),
-            Place::Registry(_) => self.of_model(name),
-        }
+    pub(crate) fn named(
+        &self,
+        model: &ModelRef,
+        repository: &dyn ArtifactWriter,
+    ) -> Result<ModelRef> {
+        let version = self.tag.as_deref().unwrap_or(model.version());
+        let (group, name) = match repository.repository() {
+            Some(repository) => repository.rsplit_once('/').unwrap_or(("", repository)),
+            None => (model.group(), model.model()),
+        };
+        ModelRef::new(group, name, version).map_err(Error::argument_name)
     }
 
-    /// The place of one of several models.
+    /// The place of a model.
     pub(crate) fn of_model(&self, name: &str) -> Result<Box<dyn ArtifactWriter>> {
-        match &self.0 {
-            Place::Layout(folder) => Ok(Box::new(LayoutWriter::new(folder, Some(name)))),
-            Place::Tar(tar) => Ok(Box::new(tar.writer(Some(name)))),
-            Place::Registry(at) => at.repository(&below(&at.path, name)),
-        }
-    }
-}
-
-impl Repositories {
-    fn repository(&self, name: &str) -> Result<Box<dyn ArtifactWriter>> {
-        let (name, base) = self.registry.repository(name)?;
-        let writer = RepositoryWriter::new(base, &name, self.call.clone(), &self.pushed);
-        Ok(Box::new(writer))
+        let own = (!self.is_repository).then_some(name);
+        let repositories = match &self.place {
+            Place::Layout(folder) => return Ok(Box::new(LayoutWriter::new(folder, own))),
+            Place::Tar(tar) => return Ok(Box::new(tar.writer(own))),
+            Place::Registry(repositories) => repositories,
+        };
+        let Repositories { registry, path, .. } = &**repositories;
+        let (name, base) = match self.is_repository {
+            true => registry.repository(path)?,
+            false => registry.repository(&below(path, name))?,
+        };
+        Ok(Box::new(RepositoryWriter {
+            base,
+            host: registry.host().to_owned(),
+            name,
+            call: repositories.call.clone(),
+            registry: repositories.pushed.clone(),
+        }))
     }
 }
 
@@ -142,6 +194,11 @@ pub(crate) fn push_version(
     if stream.parts.is_empty() {
         return Err(Error::argument("there are no files to publish"));
     }
+    let tags = std::iter::once(model.version());
+    let tags: Vec<&str> = tags
+        .chain(writing.aliases.iter().map(String::as_str))
+        .collect();
+    check_tags(&tags)?;
     let name = model.to_string();
     let layers = hash_layers(stream, &name, writing)?;
     let artifact = Artifact::new(&layers, &metadata)?;
@@ -153,12 +210,18 @@ pub(crate) fn push_version(
     let mut blobs: Vec<usize> = (0..layers.len()).collect();
     blobs.sort_by_key(|index| layers[*index].digest);
     blobs.dedup_by_key(|index| layers[*index].digest);
+    // A registry that refuses one file refuses all of them.
+    let has_failed = AtomicBool::new(false);
     let sent = at_once(&blobs, |index| {
+        if has_failed.load(Relaxed) {
+            return Ok(None);
+        }
         let slice = stream.slice(&stream.parts[*index].range());
         let counted = Counted::new(&slice, &tally);
         let layer = &layers[*index];
         let is_sent = repository
             .put_blob(&layer.digest, &counted)
+            .inspect_err(|_| has_failed.store(true, Relaxed))
             .map_err(|error| error.step(layer.name.to_string()))?;
         counted.finish()?;
         tally.complete();
@@ -168,12 +231,9 @@ pub(crate) fn push_version(
     let config = artifact.config;
     repository.put_blob(&Digest::of(&config), &config)?;
     let manifest_digest = Digest::of(&artifact.manifest);
-    let tags = std::iter::once(model.version());
-    let tags: Vec<&str> = tags
-        .chain(writing.aliases.iter().map(String::as_str))
-        .collect();
     repository.put_manifest(&manifest_digest, &artifact.manifest, &tags)?;
     Ok(WrittenVersion {
+        address: repository.address(model.version()),
         model: model.clone(),
         aliases: writing.aliases.to_vec(),
         metadata,
@@ -186,6 +246,23 @@ pub(crate) fn push_version(
         chunks_written: sent.iter().flatten().count(),
         bytes_written: sent.iter().flatten().sum(),
     })
+}
+
+/// Refuses what cannot be a tag before anything is sent.
+fn check_tags(tags: &[&str]) -> Result<()> {
+    let Some(other) = tags.iter().find(|tag| !is_tag(tag)) else {
+        return Ok(());
+    };
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+    let near = other.replace(|c| !plain(c), "-");
+    let near = match is_tag(&near) {
+        true => format!(", such as {near}"),
+        false => String::new(),
+    };
+    Err(Error::argument(format!(
+        "'{}' cannot be a tag, which has at most 128 letters, digits, '_', '.' and '-': name one{near}",
+        other.escape_debug()
+    )))
 }
 
 fn hash_layers(stream: &Stream, name: &str, writing: &Writing<'_>) -> Result<Vec<Layer>> {

@@ -47,6 +47,9 @@ const ANNOTATIONS: [(&str, &str); 5] = [
     ("author", "org.opencontainers.image.authors"),
 ];
 
+/// Formats of weights that are called like the extensions of their files.
+const WEIGHT_FORMATS: [&str; 3] = ["safetensors", "gguf", "onnx"];
+
 /// A file of a model, which is a layer of its own.
 #[derive(Debug, Clone)]
 pub(crate) struct Layer {
@@ -123,6 +126,12 @@ fn config(layers: &[Layer], metadata: &Metadata) -> Value {
         if let Some(text) = text(metadata, key) {
             config[table][name] = text.into();
         }
+    }
+    // A folder of the Hub is described by its configuration; the format of its weights is another.
+    let largest = layers.iter().max_by_key(|layer| layer.size_bytes);
+    let extension = largest.and_then(|layer| layer.name.as_str().rsplit_once('.'));
+    if let Some((_, format)) = extension.filter(|(_, format)| WEIGHT_FORMATS.contains(format)) {
+        config["config"]["format"] = format.into();
     }
     if let Some(license) = text(metadata, "license") {
         config["descriptor"]["licenses"] = json!([license]);
@@ -225,7 +234,7 @@ mod tests {
             layer("sub/model.gguf"),
         ];
         let metadata = json!({
-            "name": "Tiny", "license": "mit", "parameters": 1_540_000_000_u64, "format": "gguf",
+            "name": "Tiny", "license": "mit", "parameters": 1_540_000_000_u64, "format": "hub",
             "architecture": "llama", "tags": ["a"], "description": "",
         });
         let metadata = metadata.as_object().unwrap().clone();

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::ArtifactWriter;
-use super::layout::{LAYOUT, Tagging, empty_index, version};
+use super::layout::{LAYOUT, Tagging, address, empty_index, version};
 use crate::archive::tar::{END, TarMembers, filling, header};
 use crate::digest::Digest;
 use crate::disk::space::check_space;
@@ -125,6 +125,13 @@ impl TarLayout {
 }
 
 impl ArtifactWriter for TarWriter {
+    fn address(&self, tag: &str) -> Option<String> {
+        match self.name {
+            Some(_) => None,
+            None => address(&self.tar.path, tag),
+        }
+    }
+
     fn put_blob(&self, digest: &Digest, blob: &dyn Payload) -> Result<bool> {
         let mut writing = self.tar.writing.lock();
         if writing.has(digest, blob.size_bytes()) {

@@ -27,19 +27,23 @@ use crate::url::{Scheme, Url};
 /// How large a piece of a blob is that a registry does not take in one: what stands in front of some lets through requests of
 /// 100 MB, and others expect pieces of at least 5 MiB.
 const PIECE_BYTES: u64 = 16 << 20;
+/// Answers to HEAD of a blob that is kept somewhere else: it is there.
+const REDIRECTS: [u16; 5] = [301, 302, 303, 307, 308];
 /// Where a registry states which document a tag names.
 const CONTENT_DIGEST: &str = "docker-content-digest";
 
 /// Writes into one repository.
 #[derive(Debug)]
-pub(crate) struct RepositoryWriter {
+pub(super) struct RepositoryWriter {
     /// Its address, such as `https://ghcr.io/v2/acme/llama`.
-    base: Url,
-    /// Its name.
-    name: String,
+    pub(super) base: Url,
+    /// What people call the registry: `ghcr.io`.
+    pub(super) host: String,
+    /// Its name: `acme/llama`.
+    pub(super) name: String,
     /// Authorized for the registry.
-    call: Call,
-    registry: Arc<Pushed>,
+    pub(super) call: Call,
+    pub(super) registry: Arc<Pushed>,
 }
 
 /// What is known of a registry after something was written into one of its repositories.
@@ -52,16 +56,6 @@ pub(crate) struct Pushed {
 }
 
 impl RepositoryWriter {
-    /// `base` is the address of the repository with this name, and `call` authorized for it.
-    pub(crate) fn new(base: Url, name: &str, call: Call, registry: &Arc<Pushed>) -> Self {
-        Self {
-            base,
-            name: name.to_owned(),
-            call,
-            registry: registry.clone(),
-        }
-    }
-
     /// Tries a request as often as it takes.
     fn retrying<T>(
         &self,
@@ -80,37 +74,61 @@ impl RepositoryWriter {
     fn begin(&self, digest: &Digest) -> Result<Option<Url>, Failure> {
         let uploads = self.base.join("blobs/uploads/");
         let other = self.registry.blobs.lock().get(digest).cloned();
-        let url = match other.filter(|other| *other != self.name) {
-            Some(other) => uploads.with_query(&format!("mount=sha256:{digest}&from={other}")),
-            None => uploads,
-        };
-        let response = self.call.send(&post(&url), &[])?;
-        match response.status {
-            201 => Ok(None),
-            _ => next_location(&url, &response).map(Some),
+        if let Some(other) = other.filter(|other| *other != self.name) {
+            let url = uploads.with_query(&format!("mount=sha256:{digest}&from={other}"));
+            match self.call.send(&Outgoing::new(Method::Post, &url), &[]) {
+                Ok(response) if is_mounted(&response) => return Ok(None),
+                Ok(response) => return next_location(&url, &response).map(Some),
+                // Who may write here need not be allowed to read there.
+                Err(failure) if is_refusal(&failure) => {
+                    debug!(%url, error = %failure.error, "not taken from another repository");
+                }
+                Err(failure) => return Err(failure),
+            }
         }
+        let response = self
+            .call
+            .send(&Outgoing::new(Method::Post, &uploads), &[])?;
+        next_location(&uploads, &response).map(Some)
     }
 
-    fn upload(&self, digest: &Digest, blob: &dyn Payload) -> Result<(), Failure> {
+    /// Returns whether the bytes were sent.
+    fn upload(&self, digest: &Digest, blob: &dyn Payload) -> Result<bool, Failure> {
         let Some(session) = self.begin(digest)? else {
             debug!(%digest, repository = self.name, "taken from another repository");
-            return Ok(());
+            return Ok(false);
         };
         let is_large = blob.size_bytes() > PIECE_BYTES;
         if is_large && self.registry.wants_pieces.load(Relaxed) {
-            return self.upload_in_pieces(session, digest, blob);
+            return self.upload_in_pieces(session, digest, blob).map(|()| true);
         }
-        let sent = self.finish(&session, digest, Some(blob));
-        match sent {
+        match self.finish(&session, digest, Some(blob)) {
             Err(failure) if is_large && is_too_large(&failure.error) => {
                 debug!(url = %self.base, error = %failure.error, "sending pieces");
-                self.registry.wants_pieces.store(true, Relaxed);
-                match self.begin(digest)? {
-                    Some(session) => self.upload_in_pieces(session, digest, blob),
-                    None => Ok(()),
-                }
+                self.upload_after(failure, digest, blob)
             }
-            sent => sent,
+            sent => sent.map(|()| true),
+        }
+    }
+
+    /// Sends pieces after the whole blob failed.
+    fn upload_after(
+        &self,
+        failure: Failure,
+        digest: &Digest,
+        blob: &dyn Payload,
+    ) -> Result<bool, Failure> {
+        let Some(session) = self.begin(digest)? else {
+            return Ok(false);
+        };
+        self.registry.wants_pieces.store(true, Relaxed);
+        match self.upload_in_pieces(session, digest, blob) {
+            // A registry that takes no pieces may have lost a connection, which happens to whole blobs, too.
+            Err(pieces) if is_refusal(&pieces) && failure.error.status().is_none() => {
+                self.registry.wants_pieces.store(false, Relaxed);
+                Err(failure)
+            }
+            sent => sent.map(|()| true),
         }
     }
 
@@ -187,15 +205,23 @@ impl RepositoryWriter {
 }
 
 impl ArtifactWriter for RepositoryWriter {
+    fn repository(&self) -> Option<&str> {
+        Some(&self.name)
+    }
+
+    fn address(&self, tag: &str) -> Option<String> {
+        Some(format!("oci://{}/{}:{tag}", self.host, self.name))
+    }
+
     fn put_blob(&self, digest: &Digest, blob: &dyn Payload) -> Result<bool> {
         let url = self.blob_url(digest);
         let sent = self.retrying(&url, |url| {
-            let found = self.call.send(&Outgoing::new(Method::Head, url), &[404])?;
-            if found.is_success() {
+            let also = [&REDIRECTS[..], &[404]].concat();
+            let found = self.call.send(&Outgoing::new(Method::Head, url), &also)?;
+            if found.status != 404 {
                 return Ok(false);
             }
-            self.upload(digest, blob)?;
-            Ok(true)
+            self.upload(digest, blob)
         })?;
         let mut blobs = self.registry.blobs.lock();
         blobs.entry(*digest).or_insert_with(|| self.name.clone());
@@ -225,9 +251,21 @@ impl ArtifactWriter for RepositoryWriter {
     }
 }
 
-/// A request that carries nothing, and says so.
-fn post(url: &Url) -> Outgoing<'_> {
-    Outgoing::new(Method::Post, url)
+/// Whether a registry took a blob from another repository; otherwise, it began an upload. Some say 201 to both.
+fn is_mounted(response: &Response) -> bool {
+    let location = response.header("location").unwrap_or_default();
+    response.status == 201 && !location.contains("/blobs/uploads/")
+}
+
+/// Whether a registry does not want a request, however often it is sent.
+fn is_refusal(failure: &Failure) -> bool {
+    match failure.error.kind() {
+        ErrorKind::Authentication { .. } => true,
+        ErrorKind::Network { status, .. } => {
+            status.is_some_and(|status| matches!(status, 400..=407 | 409..=428 | 501))
+        }
+        _ => false,
+    }
 }
 
 /// Where the next request of an upload goes.
@@ -257,9 +295,7 @@ fn with_parameter(url: &Url, parameter: &str) -> Result<Url, Failure> {
 /// Whether a registry, or what stands in front of it, does not take a large request: it says so, or hangs up.
 fn is_too_large(error: &Error) -> bool {
     match error.kind() {
-        ErrorKind::Network { status, .. } => {
-            matches!(status, Some(413) | None)
-        }
+        ErrorKind::Network { status, .. } => matches!(status, Some(413) | None),
         _ => false,
     }
 }

@@ -27,6 +27,11 @@ impl PushRegistry {
         Ok(Self { place, authority })
     }
 
+    /// What people call it: `ghcr.io`.
+    pub(crate) fn host(&self) -> &str {
+        &self.place.host
+    }
+
     pub(crate) fn authority(&self) -> &Arc<dyn Authority> {
         &self.authority
     }

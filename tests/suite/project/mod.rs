@@ -14,6 +14,7 @@ mod outside;
 mod progress;
 mod publish;
 mod publish_oci;
+mod push;
 mod recorded;
 mod recovery;
 mod refusing;

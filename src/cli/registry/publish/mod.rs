@@ -4,12 +4,14 @@ mod files;
 
 use std::path::{Path, PathBuf};
 
+use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Command, value_parser};
 
 use super::project::{self, path_option};
 use super::{PATHS, READING, notes};
 use crate::cli::args::{self, Which, all, complete, flag, option, positional, text, value};
 use crate::cli::ending::CliResult;
+use crate::cli::hint::shell_quoted;
 use crate::cli::session::Session;
 use crate::cli::{Mount, render};
 use crate::project::{
@@ -94,6 +96,7 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
 pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     let paths: Vec<PathBuf> = all(matches, PATHS);
     let to = PublishTarget::parse(args::path(matches, TO))?;
+    check_flags(matches, &to)?;
     let project = project::open(session, matches)?;
     let chunk_bytes = value(matches, CHUNK_SIZE);
     let chunk_bytes = chunk_bytes.map_or(DEFAULT_CHUNK_BYTES, |ByteSize(bytes)| *bytes);
@@ -106,6 +109,7 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
         .shards(matches.get_flag(SHARDS))
         .config(session.mount.config.clone())
         .environment(session.mount.open_environment())
+        .offline(session.output.offline)
         .cancel(session.cancel.clone());
     let Some(ids) = registered(&project, &paths)? else {
         let report = files::publish(session, matches, &paths, &to, options)?;
@@ -142,6 +146,28 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
             "Any static server can serve it; {variable}={url} pulls from it here"
         ))
     })
+}
+
+/// Refuses what says nothing about artifacts.
+fn check_flags(matches: &ArgMatches, to: &PublishTarget) -> Result<()> {
+    let is_given =
+        |id: &&(&str, &str)| matches.value_source(id.0) == Some(ValueSource::CommandLine);
+    let of_chunks = [
+        (CHUNK_SIZE, "--chunk-size"),
+        (CHUNKING, "--chunking"),
+        (SHARDS, "--shards"),
+    ];
+    if let Some((_, flag)) = of_chunks.iter().find(is_given).filter(|_| !to.is_chunked()) {
+        let message =
+            format!("{flag} is for chunked registries: an artifact has a layer for each file");
+        return Err(Error::argument(message));
+    }
+    match (to.tag(), text(matches, args::VERSION)) {
+        (Some(tag), Some(version)) if tag != version => Err(Error::argument(format!(
+            "--to says {tag}, and --version {version}: leave one of them out"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Returns the ids if registered models are named; `None` for paths.
@@ -196,6 +222,10 @@ fn print(session: &Session, report: &PublishReport) -> CliResult {
     ))?;
     for alias in &report.aliases {
         session.say(format!("{alias} is another name for it"))?;
+    }
+    if let Some(address) = &report.address {
+        let (path, address) = (&session.path, shell_quoted(address));
+        session.say(format!("To pull it: {path} pull {address}"))?;
     }
     session.note_left_out(&report.left_out);
     if let Some(before) = report.replaced {

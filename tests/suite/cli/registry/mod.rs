@@ -6,4 +6,5 @@ mod importing;
 mod making;
 mod processes;
 mod publishing;
+mod pushing;
 pub(super) mod workshop;

@@ -16,6 +16,7 @@
 )]
 
 mod artifact;
+mod pushing;
 pub(crate) mod real;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ use serde_json::json;
 use super::server::{Page, Request, Server, lock};
 
 pub(crate) use artifact::{Artifact, INDEX_TYPE, MANIFEST_TYPE, sha256};
+pub(crate) use pushing::Pushing;
 
 /// A running registry; it stops when dropped.
 pub(crate) struct Registry {
@@ -48,6 +50,9 @@ struct Contents {
     /// How many redirects lead to one place in the storage: a registry may remember what it told.
     shares: usize,
     redirects: usize,
+    pushing: Pushing,
+    /// Its own address.
+    url: String,
 }
 
 #[derive(Default)]
@@ -64,6 +69,7 @@ impl Registry {
         let server = Server::start();
         let contents = Arc::new(Mutex::new(Contents {
             page_names: 100,
+            url: server.url(),
             ..Contents::default()
         }));
         server.routes(&contents, Contents::route);
@@ -154,6 +160,29 @@ impl Registry {
         (contents.serves, contents.shares) = (serves, shares);
     }
 
+    /// Changes what it does with pushes.
+    pub(crate) fn pushing(&self, change: impl FnOnce(&mut Pushing)) {
+        change(&mut lock(&self.contents).pushing);
+    }
+
+    /// What a tag names, as the registry has it.
+    pub(crate) fn manifest_of(&self, repository: &str, tag: &str) -> Option<String> {
+        let contents = lock(&self.contents);
+        contents
+            .repositories
+            .get(repository)?
+            .tags
+            .get(tag)
+            .cloned()
+    }
+
+    /// The digests of the blobs that a repository has.
+    pub(crate) fn blobs_of(&self, repository: &str) -> Vec<String> {
+        let contents = lock(&self.contents);
+        let repository = contents.repositories.get(repository);
+        repository.map_or_else(Vec::new, |found| found.blobs.keys().cloned().collect())
+    }
+
     /// The requests since the last reset: method and path without the query, `/v2/` left out.
     pub(crate) fn requests(&self) -> Vec<String> {
         let requests = self.server.requests().into_iter();
@@ -171,6 +200,9 @@ impl Registry {
 
 impl Contents {
     fn route(&mut self, request: &Request) -> Page {
+        if let Some(page) = self.write(request) {
+            return page;
+        }
         let path = request.path_only();
         if let Some(place) = path.strip_prefix("/storage/") {
             return self.stored(place);

@@ -4,11 +4,13 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use tempfile::TempDir;
 
 use super::super::PATIENCE;
-use super::{Artifact, MANIFEST_TYPE, sha256};
+use super::{Artifact, MANIFEST_TYPE, lock, sha256};
 
 /// A running registry, which ends when dropped.
 pub(crate) struct RealRegistry {
@@ -16,6 +18,8 @@ pub(crate) struct RealRegistry {
     host: String,
     /// The value of the `Authorization` header of what is pushed.
     authorization: String,
+    /// Lines like `"PUT /v2/… HTTP/1.1" 201`.
+    accesses: Arc<Mutex<Vec<String>>>,
     _folder: TempDir,
 }
 
@@ -35,7 +39,7 @@ impl RealRegistry {
             .arg("serve")
             .arg(&config)
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn();
         let Ok(mut process) = started else {
@@ -52,11 +56,18 @@ impl RealRegistry {
         let host = address.expect("the registry says where it listens");
         // It must not wait for a reader of its log.
         std::thread::spawn(move || lines.for_each(drop));
+        let accesses = Arc::new(Mutex::new(Vec::new()));
+        let (seen, log) = (accesses.clone(), process.stdout.take().unwrap());
+        std::thread::spawn(move || {
+            let lines = BufReader::new(log).lines().map_while(Result::ok);
+            lines.for_each(|line| lock(&seen).push(line));
+        });
         let _folder = folder;
         Some(Self {
             process,
             host,
             authorization: String::new(),
+            accesses,
             _folder,
         })
     }
@@ -74,6 +85,25 @@ impl RealRegistry {
 
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.host)
+    }
+
+    /// The requests since the last call: method and path without the query, `/v2/` left out.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        // The log is written after the answer: what was answered before this is in it.
+        let last = format!("/v2/?{:p}", &self.accesses);
+        self.send("GET", &last, "", &[]);
+        let begun = Instant::now();
+        loop {
+            let mut accesses = lock(&self.accesses);
+            if accesses.iter().any(|line| line.contains(&last)) {
+                let lines = std::mem::take(&mut *accesses);
+                let paths = lines.iter().filter(|line| !line.contains(&last));
+                return paths.filter_map(|line| path_of(line)).collect();
+            }
+            drop(accesses);
+            assert!(begun.elapsed() < PATIENCE, "the registry writes no log");
+            std::thread::yield_now();
+        }
     }
 
     /// Pushes an artifact, and names it by a tag; returns the digest of its manifest.
@@ -115,6 +145,16 @@ impl RealRegistry {
         );
         answer
     }
+}
+
+fn path_of(line: &str) -> Option<String> {
+    let request = line.split('"').nth(1)?;
+    let (method, rest) = request.split_once(' ')?;
+    let path = rest.split([' ', '?']).next()?;
+    Some(format!(
+        "{method} {}",
+        path.strip_prefix("/v2/").unwrap_or(path)
+    ))
 }
 
 impl Drop for RealRegistry {

@@ -30,6 +30,9 @@ pub(super) fn serve(shared: &Shared, stream: TcpStream, id: u64) -> io::Result<(
         head_bytes: 0,
     };
     while let Some(mut request) = connection.read_request(&mut window, id)? {
+        if let Some(bytes) = connection.reset_after(&request) {
+            return connection.read_part(&request, bytes);
+        }
         connection.read_body(&mut request)?;
         let then = connection.answer(&mut request)?;
         if then == Then::Reset {
@@ -79,6 +82,26 @@ impl Connection<'_> {
                 return Ok(None);
             }
             std::thread::yield_now();
+        }
+    }
+
+    /// After how many bytes of this request the connection is to be reset.
+    fn reset_after(&self, request: &Request) -> Option<u64> {
+        let mut rules = lock(&self.shared.rules);
+        rules.iter_mut().find_map(|rule| rule.take_reset(request))
+    }
+
+    /// Reads so many bytes of what a request carries, and leaves the rest in the socket, which resets the connection once it is
+    /// closed.
+    fn read_part(&mut self, request: &Request, bytes: u64) -> io::Result<()> {
+        drop(Flight::begin(self.shared, &mut request.clone()));
+        self.finish_head()?;
+        let mut part = (&self.stream).take(bytes);
+        loop {
+            match io::copy(&mut part, &mut io::sink()) {
+                Err(error) if is_pause(error.kind()) => {}
+                done => return done.map(drop),
+            }
         }
     }
 

@@ -31,6 +31,8 @@ enum When {
 /// The actions of a rule; the default is an honest answer.
 #[derive(Clone, Default)]
 pub(super) struct Behaviour {
+    /// After how many bytes of what a request carries the connection is reset.
+    pub(super) unread_after: Option<u64>,
     pub(super) before: Vec<Event>,
     pub(super) status: Option<u16>,
     pub(super) body: Option<Arc<[u8]>>,
@@ -153,6 +155,11 @@ impl Rule {
     /// Closes the connection without an answer.
     pub(crate) fn close(self) -> Self {
         self.before(Event::Close)
+    }
+
+    /// Reads only so many bytes of what a request carries, and resets the connection.
+    pub(crate) fn reset_sender_after(self, bytes: u64) -> Self {
+        self.with(|to| to.unread_after = Some(bytes))
     }
 
     /// Resets the connection without an answer.
@@ -288,6 +295,12 @@ impl Rule {
             // Stable: what happens at one offset happens in the order given.
             to.events.sort_by_key(|(offset, _)| *offset);
         })
+    }
+
+    /// After how many bytes of a request to reset its connection, if the rule is about that, and due.
+    pub(super) fn take_reset(&mut self, request: &Request) -> Option<u64> {
+        let bytes = self.behaviour.unread_after?;
+        self.take(request).map(|_| bytes)
     }
 
     /// Counts a request that matches, and returns the actions if the rule is due.

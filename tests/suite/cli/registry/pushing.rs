@@ -1,0 +1,162 @@
+//! Publishing artifacts: what is said, what is refused, and what a killed push leaves.
+
+use super::workshop::Workshop;
+use crate::cli::program::{Running, finish, rack as program};
+use crate::cli::{Sinks, models, mount, run_words};
+use crate::support::bytes;
+use crate::support::disk::write_files;
+use crate::support::oci::Registry;
+use crate::support::rack::Rack;
+use crate::support::server::{Request, Rule};
+
+#[test]
+fn whoever_publishes_reads_how_to_pull_it() {
+    let (workshop, registry) = (Workshop::registered(), Registry::start());
+    let host = registry.host();
+    let publish = |line: &str| workshop.run(&format!("publish {line}")).success();
+    // One that is named has the repository; several have one each.
+    let out = publish(&format!("sir --to oci://{host}/acme/sir --alias latest"));
+    let pull = format!("pull oci://{host}/acme/sir:1.0.0");
+    assert!(out.starts_with("Published acme/sir 1.0.0: 1 file"), "{out}");
+    assert!(
+        out.ends_with(&format!("\nTo pull it: rack models {pull}\n")),
+        "{out}"
+    );
+    models(&workshop.machine, &pull).success();
+    publish(&format!("tiny --to oci://{host}/acme/tiny:v9"));
+    let out = publish(&format!("--to oci://{host}/ours"));
+    assert!(
+        out.contains(&format!("pull oci://{host}/ours/agent:1.0.0\n")),
+        "{out}"
+    );
+    for from in ["acme/tiny:v9", "ours/agent", "ours/sir:1.0.0"] {
+        models(&workshop.machine, &format!("pull oci://{host}/{from}")).success();
+    }
+    let remote = models(
+        &workshop.machine,
+        &format!("info oci://{host}/ours/agent --remote --json"),
+    );
+    assert_eq!(remote.json()["metadata"]["name"], "Agent");
+}
+
+#[test]
+fn a_layout_of_a_project_is_pulled_as_it_is() {
+    let workshop = Workshop::registered();
+    let words = ["publish", "sir", "--to", "oci-layout:{temp}/a layout:v1"];
+    let out = workshop.run_words(&words, Sinks::Captured).success();
+    let (_, address) = out.split_once("To pull it: rack models pull '").unwrap();
+    let words = ["pull", address.trim_end().trim_end_matches('\'')];
+    run_words(&mount(&workshop.machine), &words, Sinks::Captured).success();
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_before_anything_is_sent() {
+    let (workshop, registry) = (Workshop::registered(), Registry::start());
+    let to = format!("--to oci://{}", registry.host());
+    for (line, code, message) in [
+        (
+            format!("{to}/acme/x:v1"),
+            2,
+            "the tag 'v1' is for one model: several have versions of their own",
+        ),
+        (
+            format!("sir {to}/acme/x --shards"),
+            2,
+            "--shards is for chunked registries",
+        ),
+        (
+            format!("sir {to}/acme/x --chunk-size 1MiB"),
+            2,
+            "--chunk-size is for chunked registries",
+        ),
+        (
+            format!("{{p}}/weights {to}/acme/x --version 1.0+gpu"),
+            2,
+            "'1.0+gpu' cannot be a tag",
+        ),
+        (
+            format!("{{p}}/weights {to}/acme/x:v1 --version v2"),
+            2,
+            "--to says v1, and --version v2",
+        ),
+        (
+            format!("{{p}}/weights {to}/acme/x --alias a/b"),
+            2,
+            "'a/b' cannot be a tag",
+        ),
+        (
+            format!("{{p}}/weights {to}/acme/X"),
+            2,
+            "'acme/X' cannot be the name of a repository",
+        ),
+        (
+            format!("{{p}}/weights {to}/acme/x@sha256:0"),
+            2,
+            "a digest follows from what is published: name a tag",
+        ),
+        (
+            "weights --to oci:///acme/x".to_owned(),
+            2,
+            "the registry has no host",
+        ),
+        (format!("{{p}}/weights {to}/acme/x --offline"), 5, "offline"),
+    ] {
+        let ran = workshop.run(&format!("publish {line}"));
+        assert_eq!(ran.code, code, "{line}: {ran:?}");
+        assert!(ran.err.contains(message), "{line}: {ran:?}");
+    }
+    assert_eq!(registry.requests(), Vec::<String>::new());
+}
+
+#[test]
+fn a_push_that_is_killed_goes_on_with_the_next() {
+    let (machine, registry) = (Rack::new(), Registry::start());
+    let folder = machine.temp.path().join("model");
+    let parts = [bytes(300_000, 1), bytes(200_000, 2), bytes(100_000, 3)];
+    write_files(
+        &folder,
+        &[
+            ("a.bin", &parts[0]),
+            ("b.bin", &parts[1]),
+            ("c.bin", &parts[2]),
+        ],
+    );
+    let line = format!(
+        "registry publish {} --to oci://{}/acme/m:v1",
+        folder.display(),
+        registry.host()
+    );
+    let is_sent =
+        |request: &Request, bytes: usize| request.method == "PUT" && request.body.len() == bytes;
+    let running = Running::start(program(&machine, &line));
+    let alarm = running.alarm();
+    // The smallest gets no answer, and the others are there by then, or come later.
+    let small = Rule::when(move |request| is_sent(request, 100_000));
+    registry.server().rule(
+        small
+            .times(1)
+            .on_request(move || {
+                let _ = alarm.send(());
+            })
+            .stall(),
+    );
+    running.wait();
+    running.kill();
+    registry.server().clear_rules();
+    assert_eq!(registry.manifest_of("acme/m", "v1"), None);
+
+    let there = registry.blobs_of("acme/m");
+    registry.server().reset_counts();
+    let ran = finish(program(&machine, &line));
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let requests = registry.server().requests();
+    let sent = |bytes| requests.iter().any(|request| is_sent(request, bytes));
+    for (part, bytes) in parts.iter().zip([300_000, 200_000, 100_000]) {
+        assert_eq!(
+            sent(bytes),
+            !there.contains(&crate::support::oci::sha256(part))
+        );
+    }
+    assert!(sent(100_000));
+    assert!(registry.manifest_of("acme/m", "v1").is_some());
+}
