@@ -157,14 +157,9 @@ fn check_flags(matches: &ArgMatches, to: &PublishTarget) -> Result<()> {
         (CHUNKING, "--chunking"),
         (SHARDS, "--shards"),
     ];
-    if let Some((_, flag)) = of_chunks.iter().find(is_given).filter(|_| !to.is_chunked()) {
-        let message =
-            format!("{flag} is for chunked registries: an artifact has a layer for each file");
-        return Err(Error::argument(message));
-    }
-    match (to.tag(), text(matches, args::VERSION)) {
-        (Some(tag), Some(version)) if tag != version => Err(Error::argument(format!(
-            "--to says {tag}, and --version {version}: leave one of them out"
+    match of_chunks.iter().find(is_given) {
+        Some((_, flag)) if !to.is_chunked() => Err(Error::argument(format!(
+            "{flag} is for chunked registries: an artifact has a layer for each file"
         ))),
         _ => Ok(()),
     }

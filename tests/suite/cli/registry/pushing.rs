@@ -77,7 +77,7 @@ fn what_makes_no_sense_is_refused_before_anything_is_sent() {
         (
             format!("{{p}}/weights {to}/acme/x:v1 --version v2"),
             2,
-            "--to says v1, and --version v2",
+            "the tag in --to is 'v1'",
         ),
         (
             format!("{{p}}/weights {to}/acme/x --alias a/b"),
