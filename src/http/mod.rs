@@ -449,6 +449,12 @@ impl Client {
         }
     }
 
+    /// Returns the wait before a request is made for the second time.
+    #[cfg(feature = "author")]
+    pub(crate) fn retry_base(&self) -> std::time::Duration {
+        self.policy.base
+    }
+
     /// Returns how often a request is made at most.
     pub(crate) fn attempts(&self) -> u32 {
         self.policy.retries.saturating_add(1)

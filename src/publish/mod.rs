@@ -1,9 +1,10 @@
 //! Writing registries that others pull from.
 //!
 //! What a registry consists of is one thing, and where it is written another. The first is a folder here: [`chunked`] or
-//! [`oci`]. The second is a [`RegistryWriter`], which puts documents into a [`folder`], for instance, or an
+//! [`oci`]. The second is a [`RegistryWriter`], which puts documents into a [`folder`] or a [`bucket`], or an
 //! [`ArtifactWriter`](oci::ArtifactWriter).
 
+mod bucket;
 pub(crate) mod chunked;
 mod counted;
 mod folder;
@@ -18,8 +19,8 @@ use crate::http::transport::Payload;
 
 pub use chunked::{Chunking, DEFAULT_CHUNK_BYTES};
 pub(crate) use chunked::{Registry, Stream, Writing, WrittenVersion, check_chunk_bytes};
-pub(crate) use target::Opened;
 pub use target::PublishTarget;
+pub(crate) use target::{Opened, Opening};
 
 /// Makes the index anew: of what it is, or of `None` while there is none.
 pub(crate) type IndexChange<'a> = dyn FnMut(Option<&[u8]>) -> Result<Vec<u8>> + 'a;
@@ -49,4 +50,9 @@ pub(crate) trait RegistryWriter: Send + Sync + fmt::Debug {
     /// Replaces the index in one step, after everything that it names. Where somebody else was faster, `change` is called
     /// again with what they wrote.
     fn change_index(&self, change: &mut IndexChange<'_>) -> Result<()>;
+
+    /// How many documents are written at once; zero for as many as there are processors.
+    fn workers(&self) -> usize {
+        0
+    }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Serialize, Serializer};
 
 use super::RegistryWriter;
+use super::bucket::BucketWriter;
 use super::chunked::{Registry, Stream, Writing, WrittenVersion, add_to_index, write_version};
 use super::folder::FolderWriter;
 use super::oci::{ArtifactPlace, push_version};
@@ -17,13 +18,15 @@ use crate::http::call::Call;
 use crate::model::ModelRef;
 use crate::progress::CancelToken;
 use crate::source::oci::is_tag;
-use crate::url::Url;
+use crate::url::{Scheme, Url};
 
-/// Where models are published: in a folder, which any static server can serve, in an image layout, or in an OCI registry.
+/// Where models are published: in a folder, which any static server can serve, in a bucket, in an image layout,
+/// or in an OCI registry.
 ///
 /// | written as | models are published |
 /// |---|---|
 /// | `public`, `file:///srv/public` | in a chunked registry in a folder |
+/// | `s3://bucket/prefix` | in a chunked registry in a bucket of an object store |
 /// | `oci://ghcr.io/acme/tiny:v1` | as artifacts of an OCI registry: in this repository, with this tag |
 /// | `oci://ghcr.io/acme/tiny` | in this repository; the tag is the model's version |
 /// | `oci://ghcr.io/acme`, `oci://ghcr.io/acme/models/` | in repositories with the names of the models below this one |
@@ -54,6 +57,8 @@ enum Place {
         folder: PathBuf,
         tag: Option<String>,
     },
+    /// `s3://bucket/prefix`.
+    Bucket(Url),
     Registry {
         host: String,
         /// A repository, or the beginning of the names of repositories; may be empty.
@@ -62,6 +67,17 @@ enum Place {
         is_repository: bool,
         tag: Option<String>,
     },
+}
+
+/// What a target is opened with.
+pub(crate) struct Opening<'a> {
+    /// Whether several models are published, and not only one.
+    pub(crate) several: bool,
+    /// Opens the network, for targets that are servers.
+    pub(crate) network: &'a dyn Fn() -> Result<(Call, Environment)>,
+    pub(crate) cancel: &'a CancelToken,
+    /// Whether to write where nothing keeps two publishers apart.
+    pub(crate) force: bool,
 }
 
 /// A target, opened for writing.
@@ -169,12 +185,17 @@ impl PublishTarget {
         if !text.contains("://") {
             return Ok(path.into());
         }
-        let url = Url::parse(text).ok().and_then(|url| url.to_file_path());
+        let url = Url::parse(text).ok();
+        if let Some(url) = url.as_ref().filter(|url| url.scheme() == Scheme::S3) {
+            return Ok(Self(Place::Bucket(url.clone())));
+        }
+        let url = url.and_then(|url| url.to_file_path());
         let refused = || {
             let shown = Url::parse(text).map_or_else(|_| text.to_owned(), |url| url.to_string());
             let shown = shown.escape_debug();
             Error::argument(format!(
-                "cannot publish to {shown}: name a folder, or a place of artifacts (oci://…, oci-layout:…)"
+                "cannot publish to {shown}: name a folder, a bucket (s3://…), or a place of artifacts (oci://…, \
+                 oci-layout:…)"
             ))
         };
         url.map(Self::from).ok_or_else(refused)
@@ -185,7 +206,7 @@ impl PublishTarget {
     pub fn folder(&self) -> Option<&Path> {
         match &self.0 {
             Place::Folder(folder) | Place::Layout { folder, .. } => Some(folder),
-            Place::Registry { .. } => None,
+            Place::Bucket(_) | Place::Registry { .. } => None,
         }
     }
 
@@ -193,27 +214,34 @@ impl PublishTarget {
     /// Whether it is a chunked registry, and not a place of artifacts.
     #[cfg(feature = "cli")]
     pub(crate) fn is_chunked(&self) -> bool {
-        matches!(self.0, Place::Folder(_))
+        matches!(self.0, Place::Folder(_) | Place::Bucket(_))
+    }
+
+    /// Whether it is a registry in a bucket.
+    #[cfg(feature = "cli")]
+    pub(crate) fn is_bucket(&self) -> bool {
+        matches!(self.0, Place::Bucket(_))
     }
 
     /// The tag that it states, which is the version of the one model that is published there.
     pub(crate) fn tag(&self) -> Option<&str> {
         match &self.0 {
-            Place::Folder(_) => None,
+            Place::Folder(_) | Place::Bucket(_) => None,
             Place::Layout { tag, .. } | Place::Registry { tag, .. } => tag.as_deref(),
         }
     }
 
-    /// Opens it for writing one model or several, with a call if that goes over the network.
+    /// Opens it for writing.
     ///
     /// # Errors
-    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) if it is a place for one.
-    pub(crate) fn open(
-        &self,
-        several: bool,
-        network: &dyn Fn() -> Result<(Call, Environment)>,
-        cancel: &CancelToken,
-    ) -> Result<Destination> {
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) if it is a place for one model, and there are several.
+    pub(crate) fn open(&self, opening: &Opening<'_>) -> Result<Destination> {
+        let Opening {
+            several,
+            network,
+            cancel,
+            force,
+        } = *opening;
         if let Some(tag) = self.tag().filter(|_| several) {
             return Err(Error::argument(format!(
                 "the tag '{tag}' is for one model: several have versions of their own"
@@ -222,6 +250,11 @@ impl PublishTarget {
         let place = match &self.0 {
             Place::Folder(path) => {
                 return Ok(Destination::Chunked(Box::new(FolderWriter::new(path))));
+            }
+            Place::Bucket(url) => {
+                let (call, environment) = network()?;
+                let writer = BucketWriter::new(url, &call, &environment, force);
+                return Ok(Destination::Chunked(Box::new(writer)));
             }
             Place::Layout { folder, .. } => {
                 ArtifactPlace::layout(folder.clone(), cancel)?.of_several(several)
@@ -282,6 +315,7 @@ impl fmt::Display for PublishTarget {
         };
         match &self.0 {
             Place::Folder(path) => path.display().fmt(f),
+            Place::Bucket(url) => url.fmt(f),
             Place::Layout { folder, tag: at } => {
                 write!(f, "oci-layout:{}", folder.display())?;
                 tag(f, at)

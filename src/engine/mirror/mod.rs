@@ -29,7 +29,8 @@ use crate::manifest::Manifest;
 use crate::model::{ModelAddress, ModelPattern};
 use crate::progress::{CancelToken, Progress};
 use crate::publish::{
-    Chunking, DEFAULT_CHUNK_BYTES, Opened, PublishTarget, WrittenVersion, check_chunk_bytes,
+    Chunking, DEFAULT_CHUNK_BYTES, Opened, Opening, PublishTarget, WrittenVersion,
+    check_chunk_bytes,
 };
 use crate::rate_limit::RateLimit;
 use crate::setters::setters;
@@ -180,7 +181,12 @@ impl Engine {
         let call = self.pull_call(&pull).remembering();
         let environment = self.sources.environment().clone();
         let network = || Ok((self.call(false, &options.cancel), environment.clone()));
-        let destination = to.open(true, &network, &options.cancel)?;
+        let destination = to.open(&Opening {
+            several: true,
+            network: &network,
+            cancel: &options.cancel,
+            force: false,
+        })?;
         let mirroring = Mirroring {
             engine: self,
             options,

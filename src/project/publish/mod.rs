@@ -28,7 +28,7 @@ use crate::publish::chunked::{
     write_version,
 };
 use crate::publish::oci::push_version;
-use crate::publish::{Opened, PublishTarget};
+use crate::publish::{Opened, Opening, PublishTarget};
 use crate::relpath::{RelPath, common_folder};
 use crate::setters::setters;
 use crate::settings::Settings;
@@ -56,6 +56,7 @@ use crate::source::Sources;
 ///     .metadata(Metadata::from_iter([("type".to_owned(), "audio-to-text".into())]))
 ///     .group("speech")
 ///     .skip(".tool")
+///     .force(false)
 ///     .config(Config::new("tool"))
 ///     .environment(Environment::of_process())
 ///     .offline(true)
@@ -90,6 +91,9 @@ pub struct PublishOptions {
     /// The name of a folder that is left out at the top of each path, such as `.tool`, where a store keeps its own files.
     /// Default: none.
     pub skip: Option<String>,
+    /// Whether to publish in a bucket whose store ignores conditions: nobody else may publish there meanwhile, or what one
+    /// of the two publishes is lost. Default: no.
+    pub force: bool,
     /// Who publishes, over which network: what it says about proxies and certificates counts where a target is a server. Default:
     /// an app `modelrack`.
     pub config: Option<Config>,
@@ -116,6 +120,7 @@ impl Default for PublishOptions {
             metadata: Metadata::new(),
             group: "models".to_owned(),
             skip: None,
+            force: false,
             config: None,
             environment: None,
             transport: None,
@@ -134,6 +139,7 @@ setters!(PublishOptions {
     metadata: Metadata,
     group: impl Into<String>,
     skip: Some(impl Into<String>),
+    force: bool,
     config: Some(Config),
     environment: Some(Environment),
     transport: Some(Arc<dyn Transport>),
@@ -230,7 +236,12 @@ impl Project {
         let current = ids
             .iter()
             .filter_map(|id| Some((*id, self.registry().current(id)?)));
-        let destination = target.open(several, &|| options.network(), &options.cancel)?;
+        let destination = target.open(&Opening {
+            several: several,
+            network: &|| options.network(),
+            cancel: &options.cancel,
+            force: options.force,
+        })?;
         let opened = destination.begin(&target)?;
         let mut versions = Vec::new();
         for (id, (entry, version)) in current {
@@ -265,7 +276,12 @@ impl Project {
         let skip = options.skip.as_deref();
         let stream = Stream::find(paths, target.folder(), skip, &options.cancel)?;
         let (metadata, writing) = (options.metadata.clone(), options.writing());
-        let destination = target.open(false, &|| options.network(), &options.cancel)?;
+        let destination = target.open(&Opening {
+            several: false,
+            network: &|| options.network(),
+            cancel: &options.cancel,
+            force: options.force,
+        })?;
         let opened = destination.begin(&target)?;
         let version = match &opened {
             Opened::Chunked(registry) => {

@@ -108,6 +108,8 @@ pub(super) fn add_version(models: &mut Models, written: &mut WrittenVersion) -> 
         versions.insert(alias.clone(), Map::from_iter([entry]));
     }
     let before = before.and_then(|entry| entry.get("hash")?.as_str()?.parse::<Digest>().ok());
-    written.replaced = before.filter(|before| *before != written.manifest_digest);
+    // An index that was changed already has the version itself.
+    let before = before.filter(|before| *before != written.manifest_digest);
+    written.replaced = before.or(written.replaced);
     Ok(())
 }

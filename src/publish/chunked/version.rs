@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
 use super::stream::{Part, Stream};
 use super::{Chunking, Registry, Writing, WrittenVersion};
@@ -111,13 +112,20 @@ fn write_chunks(
         total_bytes: stream.size_bytes(),
         ..Step::new(Task::Chunking, ranges.len() as u64).at(name, 0)
     });
-    let write = |range: &Range<u64>| {
+    // The subscriber of the calling thread is unknown to the workers.
+    let dispatch = tracing::dispatcher::get_default(Clone::clone);
+    let write_one = |range: &Range<u64>| {
         let digest = stream.hash(range, &tally)?;
         let is_new = registry.put(&digest, &stream.slice(range))?;
         tally.complete();
         Ok(((range.end - range.start, digest), is_new))
     };
-    let written: Vec<_> = ranges.par_iter().map(write).collect::<Result<_>>()?;
+    let write = |range| tracing::dispatcher::with_default(&dispatch, || write_one(range));
+    let write_all = || ranges.par_iter().map(write).collect::<Result<Vec<_>>>();
+    let written = match workers(registry)? {
+        Some(workers) => workers.install(write_all)?,
+        None => write_all()?,
+    };
     // Two workers may write the same chunk at once.
     let new = written.iter().filter(|(_, is_new)| *is_new);
     Ok(Chunks {
@@ -125,6 +133,18 @@ fn write_chunks(
         facts: written.iter().map(|(chunk, _)| *chunk).collect(),
         ranges,
     })
+}
+
+/// Threads that wait for a network, if the registry is behind one.
+fn workers(registry: &dyn RegistryWriter) -> Result<Option<ThreadPool>> {
+    if registry.workers() == 0 {
+        return Ok(None);
+    }
+    let builder = ThreadPoolBuilder::new()
+        .num_threads(registry.workers())
+        .thread_name(|index| format!("modelrack-publish-{index}"));
+    let failed = |error: ThreadPoolBuildError| Error::internal(error.to_string());
+    builder.build().map(Some).map_err(failed)
 }
 
 /// Returns the digests of the files of a stream; those that are a single chunk are not hashed again.

@@ -248,7 +248,8 @@ fn places_that_are_none_are_refused() {
         ("oci://ghcr.io/acme/tiny:", "'' is no tag"),
         (
             "https://example.org/models",
-            "cannot publish to https://example.org/models: name a folder, or a place of artifacts (oci://…, oci-layout:…)",
+            "cannot publish to https://example.org/models: name a folder, a bucket (s3://…), or a place of artifacts (oci://…, \
+             oci-layout:…)",
         ),
     ] {
         let error = PublishTarget::parse(to).unwrap_err();

@@ -33,6 +33,12 @@ pub(crate) struct State {
     /// By how many minutes its clock is ahead.
     pub(crate) minutes_ahead: i64,
     pub(crate) has_bucket: bool,
+    /// Whether it honours `If-Match` and `If-None-Match` when something is written.
+    pub(crate) has_conditions: bool,
+    /// How many objects a page of a list has.
+    pub(crate) page: usize,
+    /// What others write to `models.json`, one after the other, each right before somebody else would.
+    pub(crate) rivals: Vec<Vec<u8>>,
 }
 
 impl S3 {
@@ -45,6 +51,9 @@ impl S3 {
             may_list: true,
             minutes_ahead: 0,
             has_bucket: true,
+            has_conditions: true,
+            page: 1000,
+            rivals: Vec::new(),
         }));
         let server = Server::start();
         server.routes(&state, State::answer);
@@ -85,7 +94,7 @@ impl S3 {
 impl State {
     fn answer(&mut self, request: &Request) -> Page {
         let page = match self.check(request) {
-            Ok(()) => self.get(request),
+            Ok(()) => self.serve(request),
             Err(page) => page,
         };
         page.header("date", &http_date(self.now()))
@@ -99,17 +108,80 @@ impl State {
         }
     }
 
-    fn get(&self, request: &Request) -> Page {
+    fn serve(&mut self, request: &Request) -> Page {
         let path = request.path_only().strip_prefix('/').unwrap();
         let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
         if bucket != BUCKET || !self.has_bucket {
             return fault(404, "NoSuchBucket", "The specified bucket does not exist");
         }
+        match request.method.as_str() {
+            "PUT" => return self.put(key, request),
+            "DELETE" => {
+                self.objects.remove(key);
+                return Page::new(204, []);
+            }
+            _ if key.is_empty() => return self.list(request),
+            _ => {}
+        }
         match self.objects.get(key) {
-            Some(bytes) => Page::of(bytes.clone()),
+            Some(bytes) => Page::file(bytes.clone(), &tag(bytes)),
             None if self.may_list => fault(404, "NoSuchKey", "The specified key does not exist."),
             None => fault(403, "AccessDenied", "Access Denied"),
         }
+    }
+
+    fn put(&mut self, key: &str, request: &Request) -> Page {
+        if key.ends_with("/models.json") && !self.rivals.is_empty() {
+            let json = self.rivals.remove(0);
+            self.objects.insert(key.into(), json.into());
+        }
+        let here = self
+            .objects
+            .get(key)
+            .map(|bytes| format!("\"{}\"", tag(bytes)));
+        let is_met = match (request.header("if-match"), request.header("if-none-match")) {
+            (Some(wanted), _) => here.as_deref() == Some(wanted),
+            (None, Some(_)) => here.is_none(),
+            (None, None) => true,
+        };
+        if self.has_conditions && !is_met {
+            let message = "At least one of the pre-conditions you specified did not hold";
+            return fault(412, "PreconditionFailed", message);
+        }
+        let stated = request.header("x-amz-content-sha256");
+        if stated.is_some_and(|stated| stated != hex(&Sha256::digest(&request.body))) {
+            let message =
+                "The provided 'x-amz-content-sha256' header does not match what was computed.";
+            return fault(400, "XAmzContentSHA256Mismatch", message);
+        }
+        self.objects.insert(key.into(), request.body.clone().into());
+        Page::new(200, [])
+    }
+
+    fn list(&self, request: &Request) -> Page {
+        if !self.may_list {
+            return fault(403, "AccessDenied", "Access Denied");
+        }
+        let prefix = request.value("prefix").unwrap_or_default();
+        let after = request.value("continuation-token").unwrap_or_default();
+        let mut found = self
+            .objects
+            .iter()
+            .filter(|(key, _)| key.starts_with(&prefix) && **key > after);
+        let mut xml = String::from("<?xml version=\"1.0\"?><ListBucketResult>");
+        let page: Vec<_> = found.by_ref().take(self.page).collect();
+        for (key, bytes) in &page {
+            xml += &format!(
+                "<Contents><Key>{key}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified><Size>{}</Size></Contents>",
+                bytes.len()
+            );
+        }
+        let is_truncated = found.next().is_some();
+        xml += &format!("<IsTruncated>{is_truncated}</IsTruncated>");
+        if let Some((key, _)) = page.last().filter(|_| is_truncated) {
+            xml += &format!("<NextContinuationToken>{key}</NextContinuationToken>");
+        }
+        Page::new(200, (xml + "</ListBucketResult>").into_bytes())
     }
 
     /// Checks the signature of a request.
@@ -196,6 +268,11 @@ fn expected(request: &Request, secret: &str, scope: &str, names: &str, time: &st
     let first = format!("AWS4{secret}").into_bytes();
     let key = scope.split('/').fold(first, |key, word| hmac(&key, word));
     hex(&hmac(&key, &text))
+}
+
+/// What tells one state of an object from another.
+fn tag(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes)[..16])
 }
 
 fn hmac(key: &[u8], message: &str) -> Vec<u8> {

@@ -34,6 +34,7 @@ pub(super) const EXAMPLES: &str = "
     registry publish sir tiny --to ./public                             some of them
     registry publish ./tiny --to ./public --group whisper --version v1  a folder
     registry publish a.bin --to ./public --model m --alias latest       a file
+    registry publish ./tiny --to s3://models-bucket/prefix               a registry in a bucket
     registry publish ./tiny --to oci://ghcr.io/acme/tiny:v1             an artifact of an OCI registry
     registry publish ./tiny --to oci-layout:./layout:v1                 one in a folder, for other tools
 ";
@@ -54,8 +55,8 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
             complete(paths, mount, Which::RegisteredOrPaths),
             path_option(TO, "DIR|URL")
                 .help(
-                    "The registry's folder, created if it does not exist; or oci://HOST/NAME[:TAG] or \
-                     oci-layout:DIR|FILE.tar[:TAG], for artifacts",
+                    "The registry's folder, created if it does not exist; or s3://BUCKET/PREFIX; or \
+                     oci://HOST/NAME[:TAG] or oci-layout:DIR|FILE.tar[:TAG], for artifacts",
                 )
                 .required(true),
             option(GROUP, "GROUP")
@@ -79,6 +80,9 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
             flag(SHARDS).help(
                 "Put the index into parts, so that of very many models a pull fetches kilobytes of \
                  it; older readers do not know them",
+            ),
+            flag(args::FORCE).help(
+                "Publish in a bucket whose store ignores conditions; nobody else may publish there meanwhile",
             ),
             option(ALIAS, "VERSION")
                 .help("Another name for the version, such as latest; may be repeated")
@@ -107,13 +111,20 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
         .chunk_bytes(chunk_bytes)
         .chunking(chunking.unwrap_or(PublishOptions::default().chunking))
         .shards(matches.get_flag(SHARDS))
+        .force(matches.get_flag(args::FORCE))
         .config(session.mount.config.clone())
         .environment(session.mount.open_environment())
         .offline(session.output.offline)
         .cancel(session.cancel.clone());
     let Some(ids) = registered(&project, &paths)? else {
         let report = files::publish(session, matches, &paths, &to, options)?;
-        return session.show(&report, || print(session, &report));
+        return session.show(&report, || {
+            print(session, &report)?;
+            match to.is_bucket() {
+                true => session.say(format!("A source with url = \"{to}\" pulls from it")),
+                false => Ok(()),
+            }
+        });
     };
     let of_paths = [
         (args::MODEL, "--model"),
@@ -135,6 +146,9 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
             .try_for_each(|report| print(session, report))?;
         if reports.len() > 1 {
             session.say(sum(&reports))?;
+        }
+        if to.is_bucket() {
+            return session.say(format!("A source with url = \"{to}\" pulls from it"));
         }
         let folder = to.folder().filter(|_| to.is_chunked());
         let to = folder.and_then(|to| std::path::absolute(to).ok());

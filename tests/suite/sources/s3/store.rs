@@ -12,14 +12,14 @@ use crate::support::s3::BUCKET;
 use crate::support::{PATIENCE, chain};
 
 /// A running store; it ends with the test.
-struct Store {
+pub(super) struct Store {
     process: Child,
-    port: u16,
+    pub(super) port: u16,
 }
 
 impl Store {
     /// Starts it on a folder of buckets; `None` where it is not installed.
-    fn start(root: &Path) -> Option<Self> {
+    pub(super) fn start(root: &Path) -> Option<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);
@@ -37,7 +37,7 @@ impl Store {
         Some(store)
     }
 
-    fn source(&self) -> String {
+    pub(super) fn source(&self) -> String {
         let port = self.port;
         format!(
             "[sources.s]\nurl = \"s3://{BUCKET}/a b\"\nendpoint = \"http://127.0.0.1:{port}\"\n"
