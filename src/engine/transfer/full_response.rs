@@ -131,7 +131,7 @@ impl FullResponses {
 mod tests {
     use super::*;
 
-    fn opened<const N: usize>(ranges: [Range<u64>; N]) -> FullResponses {
+    fn opened(ranges: &[Range<u64>]) -> FullResponses {
         let parts = FullResponses::default();
         ranges.iter().for_each(|range| parts.open(7, range));
         parts
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn one_receives_what_no_answer_has_come_for() {
-        let parts = opened([3..8, 8..16, 16..24, 24..32]);
+        let parts = opened(&[3..8, 8..16, 16..24, 24..32]);
         assert!(parts.is_wanted(7, &(3..8)));
         assert!(parts.answered(7, &(16..24)));
         assert!(parts.claim(7, &(8..16)));
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn ranges_whose_answers_failed_are_handed_over() {
-        let parts = opened([0..8, 8..16, 16..24, 24..32]);
+        let parts = opened(&[0..8, 8..16, 16..24, 24..32]);
         for range in [8..16, 16..24, 24..32] {
             assert!(parts.answered(7, &range));
         }

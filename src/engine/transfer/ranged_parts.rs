@@ -14,7 +14,7 @@ enum Answer {
     /// All of the range.
     Range,
     /// The part whole.
-    Whole(Body),
+    Whole(Box<Body>),
     /// Nothing that is needed: whoever receives the part whole has taken the range over.
     Taken,
 }
@@ -46,7 +46,7 @@ impl Round<'_> {
             }
             Err(_) | Ok(Answer::Range) => self.complete_range(&part, range, buffer),
             Ok(Answer::Whole(body)) if self.full_responses.claim(index, &range) => {
-                self.take_full(index, &part, body, buffer)
+                self.take_full(index, &part, *body, buffer)
             }
             Ok(Answer::Whole(_) | Answer::Taken) => Ok(()),
         }
@@ -75,7 +75,7 @@ impl Round<'_> {
                 if is_answered {
                     self.full_responses.open(index, range);
                 }
-                return Ok(Answer::Whole(body));
+                return Ok(Answer::Whole(Box::new(body)));
             }
             if !is_answered && !self.full_responses.answered(index, range) {
                 return Ok(Answer::Taken);

@@ -237,7 +237,7 @@ impl Project {
             .iter()
             .filter_map(|id| Some((*id, self.registry().current(id)?)));
         let destination = target.open(&Opening {
-            several: several,
+            several,
             network: &|| options.network(),
             cancel: &options.cancel,
             force: options.force,

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use modelrack::installed::VerifiedModel;
 use modelrack::project::PublishOptions;
 use modelrack::{CancelToken, Manager, ManagerExt, UpdateOptions, VerifyOptions};
 use serde_json::json;
@@ -83,7 +84,7 @@ fn the_digits_go_to_a_real_registry_and_back() {
         .verify(&VerifyOptions::default().repair(true))
         .unwrap();
     assert!(
-        report.models.iter().all(|model| model.is_whole()),
+        report.models.iter().all(VerifiedModel::is_whole),
         "{report:?}"
     );
     publisher.assert_pulled(&pull);

@@ -121,11 +121,9 @@ fn a_chunk_that_was_cut_is_written_again() {
     let (folder, options) = (model(&rack), options(&rack, &store.server.url()));
     publish(&folder, "g/m v1", &options).unwrap();
     let cut = store.change(|state| {
-        let chunk = state.objects.iter_mut();
-        let (key, bytes) = chunk
-            .filter(|(_, bytes)| bytes.len() == 1024)
-            .next_back()
-            .unwrap();
+        let mut objects = state.objects.iter_mut();
+        let chunk = objects.rfind(|(_, bytes)| bytes.len() == 1024);
+        let (key, bytes) = chunk.unwrap();
         *bytes = bytes[..10].into();
         key.clone()
     });

@@ -23,13 +23,10 @@ impl Contents {
     /// Answers a request that writes; `None` if it is none.
     pub(super) fn write(&mut self, request: &Request) -> Option<Page> {
         let rest = request.path_only().strip_prefix("/v2/")?;
-        let (name, what) = match rest.split_once("/blobs/uploads/") {
-            Some(upload) => upload,
-            None => {
-                let (name, reference) = rest.split_once("/manifests/")?;
-                return (request.method == "PUT")
-                    .then(|| self.write_manifest(request, name, reference));
-            }
+        let Some((name, what)) = rest.split_once("/blobs/uploads/") else {
+            let (name, reference) = rest.split_once("/manifests/")?;
+            return (request.method == "PUT")
+                .then(|| self.write_manifest(request, name, reference));
         };
         Some(match request.method.as_str() {
             "POST" => self.begin(request, name),
