@@ -43,7 +43,9 @@
 //! The name of a table is the model and the version that was asked for. `manifest` is the digest of the state that this resolved
 //! to; `pin` says where its files are, for sources that name them by place, and which of them are wanted. The Hub states no SHA-256
 //! for small files, but the id that git gives them. `sha256` is added when the model is locked while it is installed, and then
-//! used instead. A file may lack `size`, too, until it is. Models and files are sorted, each file is a line, and every table has
+//! used instead. A file may lack `size`, too, until it is. `archive`, such as `tar+gzip`, is of a file that comes packed, as layers
+//! of OCI registries may: it is the packed file that is locked, and what is in it that is installed. `type` and `tags` are what the
+//! source stated when the model was locked, so that a pull that asks no source knows them. Models and files are sorted, each file is a line, and every table has
 //! a header of its own, so that adding a model adds lines and nothing else. Paths have `/` on every system. Later versions add
 //! keys, which readers ignore; a file with another `version` is refused.
 

@@ -124,12 +124,14 @@ impl Sources {
         kinds.find_map(|kind| kind.recover(key, &self.context))
     }
 
-    /// Takes in the source with this key, which a lock may have from another machine.
-    pub(crate) fn include(&self, key: &str) {
-        let mut all = self.all.lock();
-        if !all.iter().any(|source| source.identity().is_called(key)) {
-            *all = all.iter().cloned().chain(self.recover(key)).collect();
+    /// All sources, and the one with this key, which need not be configured.
+    pub(crate) fn and(&self, key: Option<&str>) -> Vec<Arc<dyn Source>> {
+        let mut all = self.all().to_vec();
+        let is_known = |key: &str| all.iter().any(|source| source.identity().key == key);
+        if let Some(key) = key.filter(|key| !is_known(key)) {
+            all.extend(self.by_key(key));
         }
+        all
     }
 
     /// The source of a place that an address names with its scheme.

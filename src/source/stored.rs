@@ -1,11 +1,12 @@
 //! What the store has of other models: a source that nobody configures, for versions whose bytes are all there.
 
 use super::places::{DigestPlaces, Places};
-use super::{Identity, ListFilter, Route, Source};
+use super::{Identity, ListFilter, LockedVersion, Route, Source};
 use crate::catalog::registry::{RemoteListing, SourceKind};
 use crate::catalog::{Pin, RemoteModel};
 use crate::error::Result;
 use crate::http::call::Call;
+use crate::manifest::Manifest;
 
 /// The source of a version whose parts can all be copied from other models.
 #[derive(Debug)]
@@ -35,6 +36,11 @@ impl Source for Stored {
 
     fn list(&self, _: &Call, _: ListFilter<'_>) -> Result<RemoteListing> {
         Ok(RemoteListing::default())
+    }
+
+    /// Every part that the lock has is here.
+    fn locked_manifest(&self, _: &Call, locked: &LockedVersion<'_>) -> Result<Option<Manifest>> {
+        Ok(Some(locked.listed.clone()))
     }
 
     /// Nowhere else: a part that turns out to be damaged is not here.

@@ -348,7 +348,7 @@ impl Engine {
             .ok_or_else(|| Error::internal("an installed model has no record"))?;
         let selection = Selection::recorded(record);
         let found = self
-            .reading_of(model, record)
+            .reading_of(model, record.source.as_deref())
             .and_then(|reading| self.find_remote(&reading, call))
             .and_then(|offer| self.select(records, offer.named(model), &selection, call));
         let offer = match found {

@@ -14,6 +14,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::wire::{LockWire, line_of, reason};
+use crate::archive::ArchiveFormat;
 use crate::catalog::Pin;
 use crate::digest::{Checksum, Digest, GitBlobId};
 use crate::error::{Error, IoContext, Result, is_missing};
@@ -71,6 +72,10 @@ pub struct LockedModel {
     pub manifest_digest: Digest,
     /// The version that this one was an alias of; `None` if it was none.
     pub alias_of: Option<String>,
+    /// The type that its source states, such as `text-generation`.
+    pub model_type: Option<String>,
+    /// The tags that its source states; may be empty.
+    pub tags: Vec<String>,
     /// The size of all files together; `None` if the sizes of some are unknown.
     pub total_bytes: Option<u64>,
     /// The files, sorted by their paths.
@@ -92,6 +97,8 @@ pub struct LockedFile {
     pub sha256: Option<Digest>,
     /// The id that git gives it, where the source has that.
     pub git_blob: Option<GitBlobId>,
+    /// How it is packed, if it is an archive of which a pull installs what is in it.
+    pub archive: Option<ArchiveFormat>,
 }
 
 impl Lock {
@@ -189,7 +196,8 @@ impl Lock {
 }
 
 impl LockedModel {
-    /// Returns the commit that its files belong to; `None` if its source has no commits.
+    /// Returns the commit that its files belong to, or the `sha256:…` of the OCI manifest that names them; `None` if its source
+    /// has neither.
     ///
     /// ```
     /// use modelrack::lock::Lock;
@@ -226,14 +234,14 @@ impl LockedModel {
         let files = self.files.iter().map(|file| ManifestFile {
             size_bytes: file.size_bytes,
             digest: file.checksum(),
+            archive: file.archive,
             ..ManifestFile::new(file.path.clone())
         });
-        let revision = self.manifest_digest.to_string();
-        Manifest::of_files(
-            files.collect(),
-            self.commit().unwrap_or(&revision),
-            location,
-        )
+        let state = self.manifest_digest.to_string();
+        // What is installed of an archive depends on what is wanted of it, which the state tells and no commit does.
+        let is_packed = self.files.iter().any(|file| file.archive.is_some());
+        let commit = self.commit().filter(|_| !is_packed);
+        Manifest::of_files(files.collect(), commit.unwrap_or(&state), location)
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
-use crate::catalog::RemoteModel;
+use crate::catalog::{Metadata, RemoteModel};
 use crate::digest::Digest;
 use crate::disk::write::replace_file;
 use crate::engine::Engine;
@@ -161,6 +161,12 @@ impl LockedModel {
             file.sha256 = file.sha256.or(known.sha256);
             file.git_blob = file.git_blob.or(known.git_blob);
         }
+        if self.model_type.is_none() {
+            self.model_type.clone_from(&other.model_type);
+        }
+        if self.tags.is_empty() {
+            self.tags.clone_from(&other.tags);
+        }
         self.total_bytes = self.files.iter().map(|file| file.size_bytes).sum();
     }
 }
@@ -169,7 +175,7 @@ impl LockedFile {
     /// Returns whether two files of one path are the same, as far as their sizes and checksums tell.
     fn agrees(&self, other: &Self) -> Option<bool> {
         let sizes = self.size_bytes.zip(other.size_bytes);
-        if sizes.is_some_and(|(one, other)| one != other) {
+        if self.archive != other.archive || sizes.is_some_and(|(one, other)| one != other) {
             return Some(false);
         }
         let sha256 = self
@@ -458,7 +464,15 @@ impl Lock {
 
 /// What a lock has of a version, in the form of an offer.
 fn remote_of(locked: &LockedModel) -> RemoteModel {
+    let mut metadata = Metadata::new();
+    if let Some(model_type) = &locked.model_type {
+        metadata.insert("type".into(), model_type.clone().into());
+    }
+    if !locked.tags.is_empty() {
+        metadata.insert("tags".into(), locked.tags.clone().into());
+    }
     RemoteModel {
+        metadata: (&metadata).into(),
         commit: locked.commit().map(str::to_owned),
         total_bytes: locked.total_bytes,
         files: Some(locked.files.len() as u64),

@@ -226,51 +226,28 @@ impl Engine {
         }
     }
 
-    /// Plans a pull that asks no source what it offers.
+    /// Plans a pull that asks no source what it offers: from the first source that can serve it, or else says what is wrong with
+    /// the likeliest.
     fn plan_frozen(&self, locked: &Locked<'_>, model: &LockedModel) -> Result<PullPlan> {
         if let Some(plan) = self.plan_if_installed(locked, model)? {
             return Ok(plan);
         }
-        let file = locked.options.file.display();
-        let (listed, remote) = (model.listing(file)?, remote_of(model));
+        let listed = model.listing(locked.options.file.display())?;
+        let remote = remote_in(locked.records, model);
         let mut others = self.candidates(model);
-        let offer = match self.is_stored(locked, model, &listed) {
-            true => Offer::new(remote, Arc::new(Stored)).with_contents(listed.clone()),
-            false => self.offer_of_first(locked, model, &listed, &mut others)?,
-        };
-        let origin = LockedOrigin {
+        if self.is_stored(locked, model, &listed) {
+            others.insert(0, Arc::new(Stored));
+        }
+        let mut origin = LockedOrigin {
             kind: model.kind.clone(),
             listed,
             others,
         };
-        let offer = Offer {
-            locked: Some(Arc::new(origin)),
-            ..offer
-        };
-        self.plan_offer(locked.records, offer, &locked.options.pull, locked.call)
-    }
-
-    /// Takes the first source that can serve a version from those that are left.
-    fn offer_of_first(
-        &self,
-        locked: &Locked<'_>,
-        model: &LockedModel,
-        listed: &Manifest,
-        others: &mut Vec<Arc<dyn Source>>,
-    ) -> Result<Offer> {
-        let remote = remote_of(model);
         let mut first_error = None;
-        while !others.is_empty() {
-            let source = others.remove(0);
-            match offer_of(&source, &remote, &model.kind, listed, locked.call) {
-                Ok(Some(offer)) => {
-                    let manifest = offer.remote.contents.as_deref();
-                    let files = manifest.map(described).unwrap_or_default();
-                    return match first_difference(model, model.manifest_digest, &files) {
-                        None => Ok(offer),
-                        Some(difference) => Err(difference.into_error(model)),
-                    };
-                }
+        while !origin.others.is_empty() {
+            let source = origin.others.remove(0);
+            match self.plan_from(locked, model, &remote, &source, &origin) {
+                Ok(Some(plan)) => return Ok(plan),
                 Ok(None) => {}
                 Err(error) if error.is_cancelled() => return Err(error),
                 Err(error) => {
@@ -288,10 +265,34 @@ impl Engine {
         }))
     }
 
+    /// Plans a pull from one source, and from others where it fails; `None` if it cannot serve the version.
+    fn plan_from(
+        &self,
+        locked: &Locked<'_>,
+        model: &LockedModel,
+        remote: &RemoteModel,
+        source: &Arc<dyn Source>,
+        origin: &LockedOrigin,
+    ) -> Result<Option<PullPlan>> {
+        let offer = offer_of(source, remote, &origin.kind, &origin.listed, locked.call)?;
+        let Some(offer) = offer else { return Ok(None) };
+        let files = offer.remote.contents.as_deref().map(described);
+        let files = files.unwrap_or_default();
+        if let Some(difference) = first_difference(model, model.manifest_digest, &files) {
+            return Err(difference.into_error(model));
+        }
+        let offer = Offer {
+            locked: Some(Arc::new(origin.clone())),
+            ..offer
+        };
+        let call = offer.call(locked.call);
+        self.plan_offer(locked.records, offer, &locked.options.pull, &call)
+            .map(Some)
+    }
+
     /// Returns the sources that may serve a version, the likeliest first: that of the lock, then others of its kind.
     fn candidates(&self, locked: &LockedModel) -> Vec<Arc<dyn Source>> {
-        self.sources.include(&locked.source);
-        let mut sources = self.sources.all().to_vec();
+        let mut sources = self.sources.and(Some(&locked.source));
         sources.sort_by_key(|source| {
             let is_of_kind = source.kind().as_str() == locked.kind;
             (source.identity().key != locked.source, !is_of_kind)
@@ -331,7 +332,9 @@ impl Engine {
     }
 
     fn is_installed_as_locked(&self, locked: &LockedModel, record: &ModelRecord) -> Result<bool> {
-        let Ok(manifest) = self.store.manifest(&locked.model, record.manifest_hash) else {
+        let manifest = self.store.manifest(&locked.model, record.manifest_hash);
+        let offered = manifest.and_then(|manifest| manifest.offered("the installed manifest"));
+        let Ok(manifest) = offered else {
             return Ok(false);
         };
         match first_difference(locked, record.offered(), &described(&manifest)) {
@@ -339,6 +342,19 @@ impl Engine {
             Some(_) if record.offered() != locked.manifest_digest => Ok(false),
             Some(difference) => Err(difference.into_error(locked)),
         }
+    }
+}
+
+/// What a lock has of a version, in the form of an offer. The store knows more of what is installed.
+fn remote_in(records: &Records, locked: &LockedModel) -> RemoteModel {
+    let remote = remote_of(locked);
+    let installed = records.get(&locked.model);
+    match installed.filter(|record| record.offered() == locked.manifest_digest) {
+        Some(record) => RemoteModel {
+            metadata: (&record.metadata).into(),
+            ..remote
+        },
+        None => remote,
     }
 }
 
@@ -386,6 +402,7 @@ fn described(manifest: &Manifest) -> Vec<LockedFile> {
         size_bytes: file.size_bytes,
         sha256: super::resolve::sha256_of(manifest, file),
         git_blob: file.git_blob_id(),
+        archive: file.archive,
     });
     let mut files: Vec<_> = files.collect();
     files.sort_by(|a, b| a.path.cmp(&b.path));

@@ -153,9 +153,6 @@ impl Engine {
     fn refresh_wanted(&self, wanted: &[Wanted], call: &Call) -> Result<Mutex<Unrefreshed>> {
         let mut versions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         for wanted in wanted {
-            if let Some(source) = &wanted.source {
-                self.sources.include(source);
-            }
             if let (Some(source), Some(model)) = (&wanted.source, &wanted.model) {
                 versions.entry(source).or_default().insert(model.version());
             }
@@ -164,7 +161,11 @@ impl Engine {
     }
 
     fn find_wanted(&self, records: &Records, wanted: &Wanted, call: &Call) -> Result<Resolved> {
-        let offer = self.find_remote(&self.reading(&wanted.address)?, call)?;
+        let reading = match &wanted.model {
+            Some(model) => self.reading_of(model, wanted.source.as_deref()),
+            None => self.reading(&wanted.address),
+        };
+        let offer = self.find_remote(&reading?, call)?;
         let offer = match &wanted.model {
             Some(model) => offer.named(model),
             None => offer,
@@ -193,6 +194,7 @@ impl Engine {
                 size_bytes: file.size_bytes,
                 sha256: sha256_of(manifest, file),
                 git_blob: file.git_blob_id(),
+                archive: file.archive,
             };
             let mut known = installed.iter().flat_map(Manifest::files);
             let known = known.find(|known| known.path == file.path);
@@ -207,6 +209,7 @@ impl Engine {
         }
         files.sort_by(|a, b| a.path.cmp(&b.path));
         let locations = offer.source.locations().into_iter();
+        let facts = remote.metadata.facts();
         Ok(LockedModel {
             model: remote.model.clone(),
             source: remote.source.to_string(),
@@ -214,6 +217,8 @@ impl Engine {
             location: locations.take(1).collect(),
             manifest_digest: remote.manifest_digest,
             alias_of: remote.alias_of.clone(),
+            model_type: facts.model_type,
+            tags: facts.tags,
             total_bytes: files.iter().map(|file| file.size_bytes).sum(),
             files,
             pin: remote.pin.as_deref().cloned(),

@@ -9,6 +9,7 @@ use serde_json::Value;
 use toml::Spanned;
 
 use super::document::{LockedFile, LockedModel};
+use crate::archive::ArchiveFormat;
 use crate::catalog::{Pin, PinState};
 use crate::digest::{Digest, GitBlobId};
 use crate::model::{ModelRef, check_version};
@@ -28,6 +29,10 @@ pub(super) struct ModelWire {
     alias_of: Option<String>,
     #[serde(deserialize_with = "sha256")]
     manifest: Digest,
+    #[serde(rename = "type")]
+    model_type: Option<String>,
+    #[serde(default)]
+    tags: Vec<String>,
     size: Option<u64>,
     pin: Option<Pin>,
     files: Vec<FileWire>,
@@ -42,6 +47,7 @@ struct FileWire {
     sha256: Option<Digest>,
     #[serde(default, deserialize_with = "some_git_blob")]
     git_blob: Option<GitBlobId>,
+    archive: Option<ArchiveFormat>,
 }
 
 /// Reads a path, so that the parser knows the line of one that is none.
@@ -96,6 +102,7 @@ impl ModelWire {
             size_bytes: wire.size,
             sha256: wire.sha256,
             git_blob: wire.git_blob,
+            archive: wire.archive,
         };
         let mut files: Vec<_> = self.files.into_iter().map(file).collect();
         files.sort_by(|a, b| a.path.cmp(&b.path));
@@ -106,6 +113,8 @@ impl ModelWire {
             location: self.location,
             manifest_digest: self.manifest,
             alias_of: self.alias_of,
+            model_type: self.model_type,
+            tags: self.tags,
             total_bytes: self.size,
             files,
             pin: self.pin,
@@ -153,6 +162,12 @@ pub(super) fn write(model: &LockedModel, text: &mut String) {
             inline(&serde_json::to_value(pin).unwrap_or_default()),
         );
     }
+    if let Some(model_type) = &model.model_type {
+        line("type", quoted(model_type));
+    }
+    if !model.tags.is_empty() {
+        line("tags", inline(&Value::from(model.tags.clone())));
+    }
     if let Some(size) = model.total_bytes {
         line("size", size.to_string());
     }
@@ -168,6 +183,7 @@ fn inline_file(file: &LockedFile) -> String {
     fields.extend(file.size_bytes.map(|size| format!("size = {size}")));
     fields.extend(file.sha256.map(|digest| format!("sha256 = \"{digest}\"")));
     fields.extend(file.git_blob.map(|id| format!("git_blob = \"{id}\"")));
+    fields.extend(file.archive.map(|it| format!("archive = \"{it}\"")));
     format!("{{ {} }}", fields.join(", "))
 }
 

@@ -24,7 +24,7 @@ pub(crate) struct Offer {
 }
 
 /// How a version of a lock can come from other sources than the first one.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct LockedOrigin {
     /// The kind of the source that it was locked from.
     pub(crate) kind: String,

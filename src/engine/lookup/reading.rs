@@ -287,15 +287,9 @@ impl Engine {
         }
     }
 
-    /// The reading of an installed model, whose source need not be configured.
-    pub(crate) fn reading_of(&self, model: &ModelRef, record: &ModelRecord) -> Result<Reading> {
-        let mut sources = self.sources.all().to_vec();
-        let key = record.source.as_deref();
-        let is_known = |key: &str| sources.iter().any(|source| source.identity().key == key);
-        if let Some(key) = key.filter(|key| !is_known(key)) {
-            sources.extend(self.sources.by_key(key));
-        }
-        Reading::new(&sources, &ModelAddress::from(model))
+    /// The reading of a model from the source with this key, which need not be configured.
+    pub(crate) fn reading_of(&self, model: &ModelRef, key: Option<&str>) -> Result<Reading> {
+        Reading::new(&self.sources.and(key), &ModelAddress::from(model))
     }
 
     /// Finds a model at the sources; syncs a registry that is missing for it, where the app wants that.

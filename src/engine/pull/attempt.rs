@@ -53,6 +53,7 @@ pub(super) struct Pull<'a> {
 }
 
 /// What an attempt works with.
+#[derive(Clone, Copy)]
 pub(super) struct Attempt<'a> {
     pub(super) engine: &'a Engine,
     pub(super) pull: &'a Pull<'a>,
@@ -86,6 +87,13 @@ impl Attempt<'_> {
     }
 
     fn run_from(&self, offer: &Offer, report: &mut PullReport) -> Result<()> {
+        // What keeps one source off the network does not keep the next one.
+        let call = &offer.call(self.pull.call);
+        let pull = &Pull { call, ..*self.pull };
+        Attempt { pull, ..*self }.run_allowed(offer, report)
+    }
+
+    fn run_allowed(&self, offer: &Offer, report: &mut PullReport) -> Result<()> {
         let fetched_before = self.pull.tally.network_bytes();
         let places = offer.places(self.pull.call)?;
         // An archive that comes only as a whole.

@@ -351,7 +351,7 @@ impl Engine {
                     tally.begin();
                     let call = Call {
                         arrivals: Some(tally.clone()),
-                        ..offer.call(call)
+                        ..call.clone()
                     };
                     let pull = Pull {
                         offer,

@@ -25,10 +25,13 @@ use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::authority::Authority;
 use crate::http::call::Call;
+use crate::manifest::Manifest;
 use crate::source::cache::RegistryCache;
 use crate::source::content_stores::content_stores;
 use crate::source::places::{DigestPlaces, Elsewhere, Places};
-use crate::source::{Context, Identity, ListFilter, Route, Source, at_once, choose_version};
+use crate::source::{
+    Context, Identity, ListFilter, LockedVersion, Route, Source, at_once, choose_version,
+};
 use crate::url::Scheme;
 
 use crate::http::oci::RegistryAuthority;
@@ -281,11 +284,18 @@ impl Source for Oci {
         })
     }
 
+    /// Blobs are named by their digests: in the repository that the lock names, or in a layout, which has one place for all.
+    fn locked_manifest(&self, _: &Call, locked: &LockedVersion<'_>) -> Result<Option<Manifest>> {
+        let is_named = locked.kind == self.kind().as_str() && locked.remote.pin.is_some();
+        let can_serve = locked.listed.has_sha256() && (is_named || self.place.is_layout());
+        Ok(can_serve.then(|| locked.listed.clone()))
+    }
+
     fn places(&self, _: &Call, pin: Option<&Pin>, _: Route) -> Result<Places> {
-        let pin = pin.ok_or_else(|| super::no_pin(self))?;
-        let (base, path): (_, fn(&Digest) -> String) = match self.place.is_layout() {
-            true => (self.place.api.clone(), layout::blob_path),
-            false => (self.place.api.join(&pin.repo), blob_path),
+        let (base, path): (_, fn(&Digest) -> String) = match pin {
+            _ if self.place.is_layout() => (self.place.api.clone(), layout::blob_path),
+            Some(pin) => (self.place.api.join(&pin.repo), blob_path),
+            None => return Err(super::no_pin(self)),
         };
         Ok(Places::ByDigest(DigestPlaces {
             bases: vec![base],

@@ -11,6 +11,7 @@ mod fixture;
 mod foreign;
 mod hostile;
 mod index;
+mod lock_origins;
 mod locks;
 mod mirroring;
 mod names;

@@ -18,16 +18,16 @@ use crate::support::platform::SYSTEM;
 use crate::support::rack::Rack;
 use crate::support::{address, bytes, chain};
 
-const TAG: &str = "org.opencontainers.image.ref.name";
+pub(super) const TAG: &str = "org.opencontainers.image.ref.name";
 
 /// A folder with artifacts, as `oras` and `skopeo` write one.
-struct Folder {
+pub(super) struct Folder {
     path: PathBuf,
     manifests: Vec<Value>,
 }
 
 impl Folder {
-    fn new(path: PathBuf) -> Self {
+    pub(super) fn new(path: PathBuf) -> Self {
         Self {
             path,
             manifests: Vec::new(),
@@ -35,7 +35,7 @@ impl Folder {
     }
 
     /// Adds an artifact with a name; returns the digest of its manifest.
-    fn add(&mut self, annotation: &str, name: &str, artifact: &Artifact) -> String {
+    pub(super) fn add(&mut self, annotation: &str, name: &str, artifact: &Artifact) -> String {
         let manifest = artifact.manifest().to_string().into_bytes();
         let digest = sha256(&manifest);
         self.manifests.push(json!({
@@ -61,7 +61,7 @@ fn blob_path(blob: &[u8]) -> String {
 }
 
 /// The address of a layout, without a tag.
-fn url(path: &Path) -> String {
+pub(super) fn url(path: &Path) -> String {
     let url = Url::from_path(path).unwrap().to_string();
     url.replace("file://", "oci-layout://")
 }

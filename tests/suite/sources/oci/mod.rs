@@ -3,6 +3,7 @@
 mod access;
 mod layouts;
 mod listing;
+mod locks;
 mod naming;
 mod pulling;
 mod quirks;

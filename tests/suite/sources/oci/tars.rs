@@ -70,7 +70,7 @@ fn zstd(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// A raw configuration, weights in a plain tar, and documents in a compressed one.
-fn packed() -> (Artifact, Vec<(&'static str, Vec<u8>)>) {
+pub(super) fn packed() -> (Artifact, Vec<(&'static str, Vec<u8>)>) {
     let files = vec![
         ("config.json", b"{}".to_vec()),
         ("weights/a.bin", bytes(40_000, 1)),

@@ -3,6 +3,7 @@
 mod addresses;
 mod archives;
 mod hostile;
+mod locks;
 mod members;
 mod repairs;
 mod resuming;
