@@ -16,7 +16,6 @@
 //! GNU tar](https://www.gnu.org/software/tar/manual/html_node/Standard.html).
 
 mod members;
-#[cfg(feature = "author")]
 mod write;
 
 use std::fmt::Display;
@@ -24,7 +23,6 @@ use std::io::{self, Read};
 use std::ops::Range;
 
 pub(crate) use members::TarMembers;
-#[cfg(feature = "author")]
 pub(crate) use write::{END, filling, header};
 
 use super::{in_archive, unreadable};

@@ -1,9 +1,7 @@
 //! How anything gets a name in the store: written beside it, synced, renamed. What is easily made again is not synced.
 
 use std::fs::{self, File, OpenOptions};
-#[cfg(feature = "author")]
-use std::io::Seek;
-use std::io::{self, Write};
+use std::io::{self, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -70,7 +68,6 @@ impl NewFile {
     }
 
     /// How much was written so far.
-    #[cfg(feature = "author")]
     pub(crate) fn position(&mut self) -> Result<u64> {
         match &mut self.file {
             Some(file) => file.stream_position().at("write", &self.path),
@@ -79,7 +76,6 @@ impl NewFile {
     }
 
     /// Takes back what was written from there on.
-    #[cfg(feature = "author")]
     pub(crate) fn go_back(&mut self, position: u64) -> Result<()> {
         match &mut self.file {
             Some(file) => file

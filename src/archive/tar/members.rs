@@ -46,7 +46,6 @@ impl TarMembers {
     }
 
     /// Returns all files in order of their names.
-    #[cfg(feature = "author")]
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, Range<u64>)> {
         let members = self.0.iter();
         members.map(|(name, content)| (name.as_str(), content.clone()))
