@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use modelrack::lock::{Lock, LockOptions, LockReport, LockState, LockedModel, LockedOptions};
+use modelrack::manifest::ArchiveFormat;
 use modelrack::pull::{MatchingReport, PullOutcome};
 use modelrack::{CancelToken, Config, Digest, Manager, ModelManager, Result};
 
@@ -133,7 +134,7 @@ fn tars_are_locked_as_they_come_and_unpacked_when_they_are_pulled() {
     machine.registry.push(LLAMA, "q4", &artifact);
     let locked = lock(&machine, MODEL);
     let formats = locked.files.iter().filter_map(|file| file.archive);
-    let mut formats: Vec<&str> = formats.map(|format| format.as_str()).collect();
+    let mut formats: Vec<&str> = formats.map(ArchiveFormat::as_str).collect();
     formats.sort_unstable();
     assert_eq!(formats, ["tar", "tar+gzip"]);
     assert!(locked.files.iter().all(|file| file.sha256.is_some()));
