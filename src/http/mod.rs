@@ -450,7 +450,6 @@ impl Client {
     }
 
     /// Returns the wait before a request is made for the second time.
-    #[cfg(feature = "author")]
     pub(crate) fn retry_base(&self) -> std::time::Duration {
         self.policy.base
     }

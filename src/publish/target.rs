@@ -210,15 +210,14 @@ impl PublishTarget {
         }
     }
 
-    #[cfg(feature = "author")]
     /// Whether it is a chunked registry, and not a place of artifacts.
-    #[cfg(feature = "cli")]
+    #[cfg(all(feature = "author", feature = "cli"))]
     pub(crate) fn is_chunked(&self) -> bool {
         matches!(self.0, Place::Folder(_) | Place::Bucket(_))
     }
 
     /// Whether it is a registry in a bucket.
-    #[cfg(feature = "cli")]
+    #[cfg(all(feature = "author", feature = "cli"))]
     pub(crate) fn is_bucket(&self) -> bool {
         matches!(self.0, Place::Bucket(_))
     }

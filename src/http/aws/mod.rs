@@ -7,7 +7,6 @@
 //! It learns from what a store refuses: the region of a bucket, how far the clock is off, that keys have expired.
 
 mod credentials;
-#[cfg(feature = "author")]
 pub(crate) mod list;
 mod place;
 mod profile;
