@@ -35,7 +35,7 @@ use crate::error::{BoxError, Error};
 use crate::relpath::shown;
 
 /// How much larger than what is stored an archive's content may be: deflate turns two bits into at most 258 bytes.
-pub(crate) const MAX_RATIO: u64 = 1032;
+const MAX_RATIO: u64 = 1032;
 /// The largest archive that is fetched whole, in bytes.
 pub(crate) const MAX_ARCHIVE_BYTES: u64 = 64 << 30;
 

@@ -248,6 +248,12 @@ impl PublishTarget {
         }
         let place = match &self.0 {
             Place::Folder(path) => {
+                if path.extension().is_some_and(|it| it == "tar") && !path.is_dir() {
+                    return Err(Error::argument(format!(
+                        "{} would be a folder, and no tar: name a folder, and pack that with tar",
+                        path.display()
+                    )));
+                }
                 return Ok(Destination::Chunked(Box::new(FolderWriter::new(path))));
             }
             Place::Bucket(url) => {

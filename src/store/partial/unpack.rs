@@ -14,8 +14,8 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use tracing::{debug, warn};
 
 use super::PartialWriter;
+use crate::archive::ArchiveFormat;
 use crate::archive::tar::Tar;
-use crate::archive::{ArchiveFormat, MAX_RATIO};
 use crate::digest::Hasher;
 use crate::disk::space::check_space;
 use crate::disk::write::{remove_tree, rename};
@@ -25,6 +25,10 @@ use crate::progress::CancelToken;
 use crate::relpath::{RelPath, below, collisions};
 use crate::store::layout::file_in;
 
+/// How much larger than a compressed archive its files may be, and how large they may be in any case: weights hardly get
+/// smaller, and tables by a factor of ten or twenty.
+const MAX_RATIO: u64 = 200;
+const UNSUSPICIOUS_BYTES: u64 = 256 << 20;
 const BUFFER_BYTES: usize = 256 << 10;
 
 /// Which files are unpacked, and what ends that.
@@ -116,7 +120,9 @@ impl Unpacked {
         let stored_bytes = file.metadata().at("read", &path)?.len();
         let max_bytes = match format {
             ArchiveFormat::Tar => stored_bytes,
-            _ => stored_bytes.saturating_mul(MAX_RATIO),
+            _ => stored_bytes
+                .saturating_mul(MAX_RATIO)
+                .max(UNSUSPICIOUS_BYTES),
         };
         let mut stream = format.decompressed(file);
         let mut tar = Tar::new(&mut stream, &archive.path, max_bytes);

@@ -281,3 +281,19 @@ fn places_that_are_none_are_refused() {
         "{message}"
     );
 }
+
+#[test]
+fn a_tar_is_not_made_a_folder_of() {
+    let rack = Rack::new();
+    let folder = rack.temp.path().join("model");
+    write_files(&folder, &[("a", b"a")]);
+    let tar = rack.temp.path().join("public.tar");
+    let to = tar.to_str().unwrap();
+    let error = publish(&folder, "g/m v", to, &PublishOptions::default()).unwrap_err();
+    assert_eq!(error.code(), "INVALID_ARGUMENT");
+    assert!(
+        error.to_string().contains("would be a folder, and no tar"),
+        "{error}"
+    );
+    assert!(!tar.exists());
+}

@@ -12,8 +12,9 @@
 //! of a tar where it is a file, so that type counts only in formats of models. Where nothing names the files of a model,
 //! their media types do: `model.gguf`, or `model-00001-of-00002.gguf` if there are several of one type.
 //!
-//! The configuration describes the model, and is not needed to pull it: one that cannot be read says nothing. The exception
-//! is a ModelKit of the first versions of Kit, whose configuration says to which folders its tars belong.
+//! The configuration describes the model, and is not needed to pull it: one that is too large to be read says nothing, and so
+//! does a field of another type. The exception is a ModelKit of the first versions of Kit, whose configuration says to which
+//! folders its tars belong.
 //!
 //! [ModelPack]: https://github.com/modelpack/model-spec/blob/main/docs/spec.md
 //! [Docker AI]: https://github.com/docker/model-spec/blob/main/spec.md
@@ -31,7 +32,6 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use serde_json::Value;
-use tracing::debug;
 
 use super::wire::{Descriptor, ImageManifest};
 use crate::catalog::Metadata;
@@ -169,10 +169,8 @@ impl Artifact {
         let kind = manifest.kind();
         let config = config.or(manifest.config.data.as_deref());
         let config = config.map(serde_json::from_slice::<Value>).transpose();
-        let config = config.unwrap_or_else(|error| {
-            debug!(%location, %error, "the configuration of an artifact cannot be read");
-            None
-        });
+        let malformed = "the configuration of the artifact is not JSON";
+        let config = config.map_err(|error| Error::registry_from(&location, malformed, error))?;
         let layers = Layers::read(kind, &manifest.layers, config.as_ref());
         let layers = layers.map_err(|message| Error::registry(&location, message))?;
         Ok(Self {

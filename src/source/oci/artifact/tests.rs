@@ -360,7 +360,7 @@ fn an_old_modelkit_says_where_its_tars_belong() {
     );
     let broken = refuse(manifest, b"Kitfile");
     assert!(
-        broken.contains("the configuration cannot be read"),
+        broken.contains("the configuration of the artifact is not JSON"),
         "{broken}"
     );
     let packed = json!({"layers": [kit("model.v1.raw+gzip", "m")]});
@@ -514,17 +514,22 @@ fn only_what_says_something_is_fetched() {
 }
 
 #[test]
-fn a_configuration_that_cannot_be_read_says_nothing() {
+fn a_configuration_that_is_not_json_is_refused_and_one_of_another_form_says_nothing() {
     let config_type = "application/vnd.cncf.model.config.v1+json";
     let manifest = json!({"layers": [layer("application/vnd.cncf.model.weight.v1.raw", "x", json!({FILEPATH: "x"}))]});
     let hostile = format!(
         r#"{{"descriptor": {{"name": "{}\u001b[2J", "family": 7.5}}}}"#,
         "n".repeat(500)
     );
+    for config in [&b"no json"[..], b"\xff", b"{", b""] {
+        let error = read(manifest.clone(), config_type, config).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the configuration of the artifact is not JSON (here)"
+        );
+    }
     for (config, name) in [
-        (&b"no json"[..], ""),
-        (b"\xff", ""),
-        (b"[]", ""),
+        (&b"[]"[..], ""),
         (
             br#"{"descriptor": [], "config": {"capabilities": "text"}, "capabilities": {"a": 1}}"#,
             "",
