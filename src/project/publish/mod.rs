@@ -9,12 +9,13 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
+use tracing::warn;
 
 use crate::catalog::Metadata;
 use crate::config::Config;
 use crate::digest::Digest;
 use crate::env::Environment;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, chain};
 use crate::http::call::Call;
 use crate::http::transport::Transport;
 use crate::model::ModelRef;
@@ -204,8 +205,9 @@ impl Project {
     /// Publishes registered models, or all if none is named, in their current versions, into a new registry or an existing one.
     /// [`PublishReport`] has an example.
     ///
-    /// The paths of a model's files are relative to the deepest folder that contains all of them. The index gets either all of
-    /// the models or none.
+    /// The paths of a model's files are relative to the deepest folder that contains all of them. The index of a chunked registry
+    /// gets either all of the models or none, and artifacts are published one by one. A model whose own files or names are to
+    /// blame does not keep the others from being tried: all that fail are told as warnings, and the error counts them.
     ///
     /// # Errors
     /// [`NotPublishable`](ErrorKind::NotPublishable) if the project's status has errors, or a file of a model changed
@@ -244,9 +246,16 @@ impl Project {
         })?;
         let opened = destination.begin(&target)?;
         let mut versions = Vec::new();
+        let mut failed = Vec::new();
         for (id, (entry, version)) in current {
-            let written = self.write_registered(id, entry, version, &opened, options);
-            versions.push(written.map_err(|error| error.step(format!("publish {id}")))?);
+            match self.write_registered(id, entry, version, &opened, options) {
+                Ok(written) => versions.push(written),
+                Err(error) if is_of_model(&error) => failed.push((id, error)),
+                Err(error) => return Err(error.step(format!("publish {id}"))),
+            }
+        }
+        if let Some(error) = sum_of_failures(failed, ids.len()) {
+            return Err(error);
         }
         opened.finish(options.shards, &mut versions)?;
         let versions = versions.into_iter();
@@ -356,6 +365,31 @@ impl Project {
             }
         }
     }
+}
+
+/// Whether an error is about the files of one model, so that the others can be tried.
+fn is_of_model(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::InvalidArgument { .. }
+            | ErrorKind::Storage { .. }
+            | ErrorKind::Permission { .. }
+            | ErrorKind::HashMismatch { .. }
+    )
+}
+
+/// Makes one error of those of several models: all but the first are warnings.
+fn sum_of_failures(failed: Vec<(&str, Error)>, models: usize) -> Option<Error> {
+    let count = failed.len();
+    let mut failed = failed.into_iter();
+    let (id, first) = failed.next()?;
+    for (id, error) in failed {
+        warn!(error = %chain(&error), "{id} cannot be published");
+    }
+    Some(match count {
+        1 => first.step(format!("publish {id}")),
+        _ => first.step(format!("{count} of {models} models failed: publish {id}")),
+    })
 }
 
 impl PublishOptions {

@@ -160,3 +160,30 @@ fn a_push_that_is_killed_goes_on_with_the_next() {
     assert!(sent(100_000));
     assert!(registry.manifest_of("acme/m", "v1").is_some());
 }
+
+#[test]
+fn a_model_that_fails_is_told_and_counted_and_keeps_no_other_out() {
+    let workshop = Workshop::registered();
+    for model in ["models/agent.md --id agent", "weights --id tiny"] {
+        let line = format!("add {{p}}/{model} --version 2.0+gpu");
+        workshop.run(&line).success();
+    }
+    let words = ["publish", "--to", "oci-layout:{temp}/layout"];
+    let ran = workshop.run_words(&words, Sinks::Captured);
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(
+        ran.err
+            .contains("2 of 3 models failed: publish agent: '2.0+gpu' cannot be a tag"),
+        "{ran:?}"
+    );
+    assert!(
+        ran.err.contains("warning: tiny cannot be published: "),
+        "{ran:?}"
+    );
+    let index = workshop.machine.temp.path().join("layout/index.json");
+    let index = std::fs::read_to_string(index).unwrap();
+    assert!(
+        index.contains("sir:1.0.0") && !index.contains("agent"),
+        "{index}"
+    );
+}
