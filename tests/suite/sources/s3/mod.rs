@@ -1,6 +1,7 @@
 //! Registries in buckets of object stores.
 
 mod credentials;
+#[cfg(feature = "author")]
 mod publishing;
 mod refusals;
 mod store;
