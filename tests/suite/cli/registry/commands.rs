@@ -100,7 +100,13 @@ fn session(workshop: &Workshop, lines: &[&str], flags: &str) -> String {
             None => {
                 let words: Vec<String> = words(line).into_iter().chain(words(flags)).collect();
                 let words: Vec<&str> = words.iter().map(String::as_str).collect();
-                let ran = workshop.run_words(&words, Sinks::Terminal("y\n"));
+                let mut ran = workshop.run_words(&words, Sinks::Terminal("y\n"));
+                // On a busy machine, hashing takes so long that it has a line of progress.
+                if ran.err.contains("Hashing ") {
+                    let lines = ran.err.lines();
+                    let lines = lines.filter(|line| !line.starts_with("Hashing "));
+                    ran.err = lines.map(|line| format!("{line}\n")).collect();
+                }
                 if flags == "--json" {
                     ran.json();
                     // Beside the document only where paths are from.
