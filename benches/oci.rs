@@ -198,7 +198,8 @@ impl Host {
         let (jobs, target) = (place.join("jobs"), place.join(WEIGHTS));
         bare::write_jobs(&jobs, &begins.map(range).collect::<Vec<_>>())?;
         let url = self.registry.url();
-        let url = format!("{url}/v2/{REPOSITORY}/blobs/{}", self.weights);
+        // With a query, the loop asks for the address as it is.
+        let url = format!("{url}/v2/{REPOSITORY}/blobs/{}?", self.weights);
         let (jobs, written) = (jobs.to_string_lossy(), target.to_string_lossy());
         let connections = CONNECTIONS.to_string();
         let numbers = run_role("bare", [&*url, &*jobs, &*written, &*connections])?;
