@@ -285,6 +285,7 @@ mod secret;
 mod setters;
 mod settings;
 mod size;
+mod small_file;
 mod source;
 mod store;
 mod text;

@@ -1,20 +1,17 @@
 //! A registry in a folder, which any static server can serve as it is.
 
 use std::fs::{self, File};
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use super::hashing::hash;
 use super::{IndexChange, RegistryWriter};
-use crate::digest::{Digest, Hasher};
+use crate::digest::Digest;
 use crate::disk::write::{NewFile, replace_file};
 use crate::error::{Error, IoContext, Result, is_missing};
 use crate::http::transport::Payload;
 use crate::progress::CancelToken;
 use crate::source::chunked::shards::shard_path;
 use crate::store::lock::{FileLock, RECORD_LIMIT};
-
-/// How much of a document is read at once.
-const BUFFER_BYTES: usize = 256 << 10;
 
 /// Writes a registry into a folder.
 #[derive(Debug)]
@@ -96,22 +93,4 @@ fn is_intact(path: &Path, digest: &Digest, size_bytes: u64) -> bool {
     fs::metadata(path).is_ok_and(has_size)
         && File::open(path)
             .is_ok_and(|mut file| hash(&mut file, &mut |_| Ok(())).is_ok_and(|it| it == *digest))
-}
-
-/// Hashes what a reader has, and passes it on.
-pub(super) fn hash(
-    reader: &mut dyn Read,
-    pass: &mut dyn FnMut(&[u8]) -> Result<()>,
-) -> Result<Digest> {
-    let mut hasher = Hasher::default();
-    let mut buffer = vec![0; BUFFER_BYTES];
-    loop {
-        match reader.read(&mut buffer).map_err(Error::of_payload)? {
-            0 => return Ok(hasher.finish()),
-            length => {
-                hasher.update(&buffer[..length]);
-                pass(&buffer[..length])?;
-            }
-        }
-    }
 }

@@ -8,6 +8,7 @@ mod bucket;
 pub(crate) mod chunked;
 mod counted;
 mod folder;
+mod hashing;
 pub(crate) mod oci;
 mod target;
 

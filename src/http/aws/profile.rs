@@ -4,13 +4,12 @@
 //! [files]: https://docs.aws.amazon.com/sdkref/latest/guide/file-format.html
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::env::Environment;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
+use crate::small_file::read_small;
 
 /// The largest file that is read, in bytes; those with hundreds of profiles have about 100 KiB.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -121,31 +120,9 @@ impl Profile {
 
 /// Reads a file, which need not exist.
 fn read(path: &Path) -> Result<String> {
-    let unreadable =
-        |error: io::Error| Error::config_from(format!("cannot read {}", path.display()), error);
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-            ) =>
-        {
-            return Ok(String::new());
-        }
-        Err(error) => return Err(unreadable(error)),
-    };
-    let mut bytes = Vec::new();
-    file.take(MAX_FILE_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        let path = path.display();
-        return Err(Error::config(format!(
-            "{path} is too large to be a file of AWS settings"
-        )));
-    }
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    let bytes = read_small(path, MAX_FILE_BYTES)
+        .map_err(|error| Error::config_from(format!("cannot read {}", path.display()), error))?;
+    Ok(String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned())
 }
 
 /// Reads sections and their settings. What is neither is passed over, as the AWS tools do.

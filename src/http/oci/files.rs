@@ -15,8 +15,6 @@
 //! [containers-auth.json]: https://man.archlinux.org/man/containers-auth.json.5
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -28,6 +26,7 @@ use super::helper::{Answer, Helpers, program};
 use super::hub;
 use crate::env::Environment;
 use crate::progress::CancelToken;
+use crate::small_file::read_small;
 
 /// The variable that names the only file that counts, as with podman.
 const AUTH_FILE: &str = "REGISTRY_AUTH_FILE";
@@ -145,24 +144,10 @@ fn paths(environment: &Environment) -> Vec<PathBuf> {
 
 /// Reads a file, if there is one; an error is the predicate of a sentence about it.
 fn read(path: &Path) -> Result<Option<FileWire>, String> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-            ) =>
-        {
-            return Ok(None);
-        }
-        Err(error) => return Err(format!("cannot be read: {error}")),
+    let text = read_small(path, MAX_FILE_BYTES);
+    let Some(text) = text.map_err(|error| format!("cannot be read: {error}"))? else {
+        return Ok(None);
     };
-    let mut text = Vec::new();
-    let read = file.take(MAX_FILE_BYTES + 1).read_to_end(&mut text);
-    read.map_err(|error| format!("cannot be read: {error}"))?;
-    if text.len() as u64 > MAX_FILE_BYTES {
-        return Err(format!("is larger than {MAX_FILE_BYTES} bytes"));
-    }
     // The error of the parser may quote a secret.
     let parsed = serde_json::from_slice(&text);
     parsed.map(Some).map_err(|error| {

@@ -21,7 +21,7 @@ mod area;
 mod challenge;
 mod files;
 mod helper;
-mod hub;
+pub(crate) mod hub;
 mod realm;
 mod reason;
 mod slot;

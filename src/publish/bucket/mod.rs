@@ -9,15 +9,15 @@
 
 mod documents;
 
-use std::io::Read;
 use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::debug;
 
+use super::hashing::hash;
 use super::{IndexChange, RegistryWriter};
-use crate::digest::{Digest, Hasher};
+use crate::digest::Digest;
 use crate::env::Environment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::Failure;
@@ -345,13 +345,6 @@ fn is_missing(error: &Error) -> bool {
 }
 
 fn digest_of(payload: &dyn Payload) -> Result<Digest> {
-    let mut hasher = Hasher::default();
     let mut reader = payload.open_at(0).map_err(Error::of_payload)?;
-    let mut buffer = vec![0; 64 << 10];
-    loop {
-        match reader.read(&mut buffer).map_err(Error::of_payload)? {
-            0 => return Ok(hasher.finish()),
-            length => hasher.update(&buffer[..length]),
-        }
-    }
+    hash(&mut reader, &mut |_| Ok(()))
 }

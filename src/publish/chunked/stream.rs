@@ -19,6 +19,7 @@ use crate::platform;
 #[cfg(feature = "author")]
 use crate::progress::CancelToken;
 use crate::progress::tally::Tally;
+use crate::publish::hashing::hash;
 use crate::relpath::RelPath;
 #[cfg(feature = "author")]
 use crate::relpath::check_distinct;
@@ -195,18 +196,8 @@ impl Stream {
     }
 
     pub(crate) fn hash(&self, range: &Range<u64>, tally: &Tally<'_>) -> Result<Digest> {
-        let mut hasher = Hasher::default();
         let mut reader = self.slice(range).reader();
-        let mut buffer = vec![0; BUFFER_BYTES];
-        loop {
-            match reader.read(&mut buffer).map_err(Error::of_payload)? {
-                0 => return Ok(hasher.finish()),
-                length => {
-                    hasher.update(&buffer[..length]);
-                    tally.advance(length)?;
-                }
-            }
-        }
+        hash(&mut reader, &mut |piece| tally.advance(piece.len()))
     }
 }
 

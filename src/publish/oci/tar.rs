@@ -21,7 +21,7 @@ use crate::error::{Error, IoContext, Result, is_missing};
 use crate::http::transport::Payload;
 use crate::mutex::Mutex;
 use crate::progress::CancelToken;
-use crate::publish::folder::hash;
+use crate::publish::hashing::hash;
 use crate::store::lock::{FileLock, RECORD_LIMIT};
 
 const INDEX: &str = "index.json";

@@ -1,21 +1,16 @@
 //! Where a registry is, and what its repositories are called.
 
 use crate::error::{Error, Result};
+use crate::http::oci::hub;
 use crate::model::name_of_place;
 use crate::relpath::below;
 use crate::url::{Scheme, Url};
 
-/// What Docker Hub is called, and where its registry is. It has several names for the same ([reference]).
-///
-/// [reference]: https://github.com/distribution/reference/blob/main/normalize.go
-const DOCKER_HUB: &str = "docker.io";
-const DOCKER_HUB_NAMES: [&str; 3] = [DOCKER_HUB, "index.docker.io", "registry-1.docker.io"];
-const DOCKER_HUB_URL: &str = "https://registry-1.docker.io";
 /// Where Docker Hub keeps repositories without an owner.
 const DOCKER_HUB_OFFICIAL: &str = "library";
 
 /// Registries that answer for millions of owners, and list their repositories to nobody.
-const WITHOUT_CATALOGUE: [&str; 3] = [DOCKER_HUB, "ghcr.io", "public.ecr.aws"];
+const WITHOUT_CATALOGUE: [&str; 3] = [hub::NAME, "ghcr.io", "public.ecr.aws"];
 
 /// The longest name of a repository that every registry takes, in bytes: it shares 255 with the host.
 const MAX_REPOSITORY_BYTES: usize = 200;
@@ -53,13 +48,15 @@ impl RegistryPlace {
         if !(prefix.is_empty() || is_repository(&prefix)) {
             return Err("has a path that is not the beginning of a repository's name");
         }
-        let is_docker_hub = DOCKER_HUB_NAMES.contains(&url.authority());
+        let is_docker_hub = hub::canonical(url.authority()) == hub::NAME;
         let api = match is_docker_hub {
-            true => Url::parse(DOCKER_HUB_URL).map_err(|_| "is not a URL")?,
+            true => {
+                Url::parse(&format!("https://{}", hub::API_HOST)).map_err(|_| "is not a URL")?
+            }
             false => url.of_server(),
         };
         let host = match is_docker_hub {
-            true => DOCKER_HUB,
+            true => hub::NAME,
             false => url.authority(),
         };
         Ok(Self {
@@ -126,7 +123,7 @@ impl RegistryPlace {
         if self.is_layout() {
             return Some(path.to_owned());
         }
-        let name = match self.host == DOCKER_HUB && self.prefix.is_empty() && !path.contains('/') {
+        let name = match self.host == hub::NAME && self.prefix.is_empty() && !path.contains('/') {
             true => below(DOCKER_HUB_OFFICIAL, path),
             false => below(&self.prefix, path),
         };
