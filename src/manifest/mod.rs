@@ -37,15 +37,14 @@
 //! | [`Checksum`], [`Digest`], [`GitBlobId`] | what content is verified with |
 
 mod document;
+mod file;
+mod packed;
+mod stream;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
-use std::ops::Range;
-
-use serde::ser::SerializeStruct;
-use serde::{Serialize, Serializer};
 
 use crate::digest::{check_digest, check_size};
 use crate::error::{Error, Result};
@@ -55,9 +54,12 @@ pub use crate::archive::ArchiveFormat;
 pub use crate::digest::{Checksum, Digest, GitBlobId};
 pub use crate::relpath::RelPath;
 
+pub use file::{ManifestFile, Part};
+
 pub(crate) use document::write_listing;
-use document::{FileWire, ManifestWire, write_unpacked};
-use document::{even_sizes, to_json};
+pub(crate) use stream::FileContent;
+
+use document::{FileWire, ManifestWire, even_sizes, to_json};
 
 /// The largest manifest that is read, in bytes. A manifest is held in memory; the limit suffices for a model of 1.9 TiB in
 /// chunks of 8 MiB.
@@ -70,110 +72,6 @@ use document::{even_sizes, to_json};
 /// assert!(chunks * (8 << 20) > 19 * (1 << 40) / 10);
 /// ```
 pub const MAX_MANIFEST_BYTES: u64 = 16 << 20;
-
-/// A file of a model.
-///
-/// ```
-/// use modelrack::manifest::ManifestFile;
-///
-/// let mut file = ManifestFile::new("config.json".parse()?);
-/// assert_eq!((file.path.as_str(), file.size_bytes, file.digest), ("config.json", None, None));
-/// file.size_bytes = Some(812);
-/// # Ok::<(), modelrack::error::InvalidName>(())
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct ManifestFile {
-    /// Its path in the model's folder.
-    pub path: RelPath,
-    /// Its size, which may be zero; `None` if the registry does not state it and no pull has measured it. The files of an
-    /// installed model always have a size.
-    #[serde(rename = "bytes")]
-    pub size_bytes: Option<u64>,
-    /// The checksum of its content, if the registry states one or a pull has learned it.
-    #[serde(flatten, serialize_with = "checksum")]
-    pub digest: Option<Checksum>,
-    /// The id that git gives it, if its checksum is another one.
-    #[serde(skip)]
-    pub(crate) git_blob: Option<GitBlobId>,
-    /// Whether the checksum is that of what a pull received, because the registry states none. It shows whether the file has
-    /// changed since, and not whether it was right.
-    #[serde(rename = "learned")]
-    pub is_learned: bool,
-    /// How it is packed, if it is an archive of which a pull installs what is in it, and not the archive; `None` for a file
-    /// that is installed as it is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub archive: Option<ArchiveFormat>,
-    /// The archive that it was unpacked from, as an index of the files that were offered.
-    #[serde(skip)]
-    pub(crate) packed_in: Option<u32>,
-    /// Where it begins in the model's stream of bytes.
-    #[serde(skip)]
-    pub(crate) offset: u64,
-}
-
-/// Writes a checksum under the name of its algorithm.
-fn checksum<S: Serializer>(checksum: &Option<Checksum>, serializer: S) -> Result<S::Ok, S::Error> {
-    let mut fields = serializer.serialize_struct("Checksum", 2)?;
-    fields.serialize_field("sha256", &checksum.as_ref().and_then(Checksum::sha256))?;
-    fields.serialize_field("git_blob", &checksum.as_ref().and_then(Checksum::git_blob))?;
-    fields.end()
-}
-
-impl ManifestFile {
-    /// Creates a file of unknown size and content; [`ManifestFile`] has an example.
-    #[must_use]
-    pub fn new(path: RelPath) -> Self {
-        Self {
-            path,
-            size_bytes: None,
-            digest: None,
-            git_blob: None,
-            is_learned: false,
-            archive: None,
-            packed_in: None,
-            offset: 0,
-        }
-    }
-
-    /// Returns the id that git gives it, if that is known.
-    pub(crate) fn git_blob_id(&self) -> Option<GitBlobId> {
-        let own = self.digest.and_then(|digest| digest.git_blob());
-        own.or(self.git_blob)
-    }
-
-    /// Returns its place in the model's stream of bytes.
-    pub(crate) fn range(&self) -> Range<u64> {
-        self.offset..self.offset + self.size_bytes.unwrap_or(0)
-    }
-}
-
-/// A piece of a model's stream that is fetched and verified as one; see [`Manifest`] for an example.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Part {
-    /// Its size; never zero.
-    pub size_bytes: u64,
-    /// The checksum of its content; `None` if only the digest of a file covers it.
-    pub digest: Option<Checksum>,
-    /// Where it begins in the model's stream of bytes.
-    pub(crate) offset: u64,
-}
-
-impl Part {
-    fn new(size_bytes: u64, digest: Option<Checksum>) -> Self {
-        Self {
-            size_bytes,
-            digest,
-            offset: 0,
-        }
-    }
-
-    /// Returns its place in the model's stream of bytes.
-    pub(crate) fn range(&self) -> Range<u64> {
-        self.offset..self.offset + self.size_bytes
-    }
-}
 
 /// The files of one model version, and the parts they come from. Two are equal if their documents are.
 ///
@@ -217,24 +115,6 @@ impl PartialEq for Manifest {
     fn eq(&self, other: &Self) -> bool {
         self.digest == other.digest
     }
-}
-
-/// A stretch of one file, within a range of the stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Segment {
-    /// The index of the file.
-    pub(crate) file: usize,
-    /// Where it begins in the file.
-    pub(crate) offset: u64,
-    pub(crate) size_bytes: u64,
-}
-
-/// The bytes of a file, as far as a manifest determines them: equal ones are the same bytes.
-#[derive(Debug, PartialEq)]
-pub(crate) enum FileContent {
-    Digest(Checksum),
-    /// The size of the file, and the digest of each of its parts with the part's place relative to the file.
-    Parts(u64, Vec<(Checksum, i128)>),
 }
 
 impl Manifest {
@@ -296,23 +176,6 @@ impl Manifest {
             Self::of_document(json, files, unusable, revision).laid_out(None, total)
         });
         manifest.map_err(|message| Error::registry(&location, message))
-    }
-
-    /// Makes the manifest of files of which some were unpacked; `packed` is how they were offered, or empty.
-    fn of_unpacked(
-        files: Vec<ManifestFile>,
-        packed: Vec<ManifestFile>,
-        revision: Option<&str>,
-        location: impl Display,
-    ) -> Result<Self> {
-        let (none, revision) = (BTreeMap::new(), revision.unwrap_or_default());
-        let written = write_unpacked(&files, &packed, &none, revision);
-        let manifest = written.and_then(|(json, total)| {
-            let manifest = Self::of_document(json, files, none, Some(revision.to_owned()));
-            Self { packed, ..manifest }.laid_out(None, total)
-        });
-        let manifest = manifest.map_err(|message| Error::registry(&location, message))?;
-        manifest.without_faults("", location)
     }
 
     /// Returns the files that cannot be installed, and what is wrong with each: the name is none on some system, or two
@@ -426,44 +289,6 @@ impl Manifest {
         }
     }
 
-    /// Gives files and parts their places in the stream; refuses sizes that contradict each other.
-    fn laid_out(mut self, chunks: Option<Vec<Part>>, total: Option<u64>) -> Result<Self, String> {
-        if self.is_measured != total.is_some() {
-            return Err("the manifest's total size does not agree with its files' sizes".into());
-        }
-        let files = self.files.iter_mut();
-        let sizes = files.map(|file| (&mut file.offset, file.size_bytes.unwrap_or(0)));
-        self.known_bytes = lay_out(sizes, total, "files")?;
-        self.parts = match chunks {
-            Some(chunks) => chunks,
-            None if !self.is_measured => Vec::new(),
-            None => {
-                let files = self.files.iter().map(|file| (file.size_bytes, file.digest));
-                let sized =
-                    files.filter_map(|(size, digest)| Some((size.filter(|it| *it > 0)?, digest)));
-                sized
-                    .map(|(size, digest)| Part::new(size, digest))
-                    .collect()
-            }
-        };
-        let mut size_of: HashMap<Checksum, u64> = HashMap::new();
-        for part in &self.parts {
-            let size = part.size_bytes;
-            if size == 0 {
-                return Err("the manifest has an empty chunk".into());
-            }
-            if let Some(digest) = part.digest
-                && *size_of.entry(digest).or_insert(size) != size
-            {
-                return Err(format!("the manifest gives chunk {digest} two sizes"));
-            }
-        }
-        let parts = self.parts.iter_mut();
-        let sizes = parts.map(|part| (&mut part.offset, part.size_bytes));
-        lay_out(sizes, total, "chunks")?;
-        Ok(self)
-    }
-
     /// Makes the manifest of those files whose paths are wanted.
     ///
     /// # Errors
@@ -531,73 +356,6 @@ impl Manifest {
         }
         let revision = self.revision.as_deref();
         Self::of_unpacked(files, self.packed.clone(), revision, location)
-    }
-
-    /// Makes the manifest in which archives are replaced by what is in them; `contents` has the index of each archive. Those
-    /// of others may have been replaced before.
-    ///
-    /// # Errors
-    /// [`Registry`](crate::error::ErrorKind::Registry) if two files would be one on some system, or if the document is too
-    /// large to be read again.
-    pub(crate) fn unpacked(
-        &self,
-        contents: Vec<(usize, Vec<ManifestFile>)>,
-        location: impl Display,
-    ) -> Result<Self> {
-        let mut contents: BTreeMap<usize, Vec<ManifestFile>> = contents.into_iter().collect();
-        let mut files = Vec::new();
-        let packed = match self.packed.is_empty() {
-            true => self.files.clone(),
-            false => self.packed.clone(),
-        };
-        for (index, file) in self.files.iter().enumerate() {
-            let Some(content) = contents.remove(&index) else {
-                files.push(file.clone());
-                continue;
-            };
-            let offered = packed.iter().position(|it| it.path == file.path);
-            let packed_in = offered.and_then(|index| u32::try_from(index).ok());
-            let content = content.into_iter();
-            files.extend(content.map(|file| ManifestFile { packed_in, ..file }));
-        }
-        let unpacked = Self::of_unpacked(files, packed, self.revision.as_deref(), &location)?;
-        match unpacked.json.len() as u64 > MAX_MANIFEST_BYTES {
-            true => Err(Error::registry(
-                location,
-                "its archives have too many files",
-            )),
-            false => Ok(unpacked),
-        }
-    }
-
-    /// Returns the archives, with their indexes.
-    pub(crate) fn archives(&self) -> impl Iterator<Item = (usize, &ManifestFile, ArchiveFormat)> {
-        let files = self.files.iter().enumerate();
-        files.filter_map(|(index, file)| Some((index, file, file.archive?)))
-    }
-
-    /// Whether some of the files came out of archives.
-    pub(crate) fn has_unpacked(&self) -> bool {
-        !self.packed.is_empty()
-    }
-
-    /// Returns what was in an archive, if it is one of those that the files were unpacked from.
-    pub(crate) fn unpacked_from(&self, archive: &ManifestFile) -> Option<Vec<ManifestFile>> {
-        let is_same = |it: &ManifestFile| {
-            (&it.path, it.digest, it.archive) == (&archive.path, archive.digest, archive.archive)
-        };
-        let index = self.packed.iter().position(is_same)?;
-        let index = Some(u32::try_from(index).ok()?);
-        let files = self.files.iter().filter(|file| file.packed_in == index);
-        archive.digest.map(|_| files.cloned().collect())
-    }
-
-    /// Makes the manifest as it was offered, with the archives in place of what was in them.
-    pub(crate) fn offered(self, location: &str) -> Result<Self> {
-        match self.packed.is_empty() {
-            true => Ok(self),
-            false => Self::of_unpacked(self.packed, Vec::new(), self.revision.as_deref(), location),
-        }
     }
 
     /// Makes the manifest without what a pull has learned: what the registry states.
@@ -675,93 +433,10 @@ impl Manifest {
         self.known_bytes
     }
 
-    /// Returns the stretches of files that make up a range of the stream, in order; empty files have none.
-    pub(crate) fn segments(&self, range: Range<u64>) -> impl Iterator<Item = Segment> {
-        let Range { start, end } = range;
-        let first = self.files.partition_point(|it| it.range().end <= start);
-        let files = self.files.iter().enumerate().skip(first);
-        let files = files.take_while(move |(_, file)| file.offset < end);
-        files.filter_map(move |(index, file)| {
-            let (begin, end) = (start.max(file.offset), end.min(file.range().end));
-            (begin < end).then(|| Segment {
-                file: index,
-                offset: begin - file.offset,
-                size_bytes: end - begin,
-            })
-        })
-    }
-
-    /// Returns the file that consists of exactly one part.
-    pub(crate) fn file_of_part(&self, part: usize) -> Option<usize> {
-        let range = self.parts[part].range();
-        let file = self.files_in(range.clone()).next()?;
-        (self.files[file].range() == range).then_some(file)
-    }
-
-    /// Returns the files that have bytes in a range of the stream.
-    pub(crate) fn files_in(&self, range: Range<u64>) -> impl Iterator<Item = usize> {
-        self.segments(range).map(|segment| segment.file)
-    }
-
-    /// Returns the indexes of the parts that have bytes in a range of the stream.
-    pub(crate) fn parts_in(&self, range: Range<u64>) -> Range<usize> {
-        if range.is_empty() {
-            return 0..0;
-        }
-        let first = self
-            .parts
-            .partition_point(|part| part.range().end <= range.start);
-        let last = self.parts.partition_point(|part| part.offset < range.end);
-        first..last
-    }
-
-    /// Returns the parts that have bytes of a file.
-    pub(crate) fn parts_of(&self, file: &ManifestFile) -> &[Part] {
-        &self.parts[self.parts_in(file.range())]
-    }
-
     /// Returns the paths of the files that no digest of the registry covers.
     pub(crate) fn unverifiable(&self) -> Vec<String> {
         let is_covered = |file: &ManifestFile| !file.is_learned && self.content(file).is_some();
         let files = self.files.iter().filter(|file| !is_covered(file));
         files.map(|file| file.path.to_string()).collect()
-    }
-
-    /// Returns what determines the bytes of a file; `None` if nothing does.
-    pub(crate) fn content(&self, file: &ManifestFile) -> Option<FileContent> {
-        if let Some(digest) = file.digest {
-            return Some(FileContent::Digest(digest));
-        }
-        let size_bytes = self.is_measured.then_some(file.size_bytes)??;
-        let parts = self.parts_of(file).iter().map(|part| {
-            Some((
-                part.digest?,
-                i128::from(part.offset) - i128::from(file.offset),
-            ))
-        });
-        Some(FileContent::Parts(
-            size_bytes,
-            parts.collect::<Option<_>>()?,
-        ))
-    }
-}
-
-/// Sets where each of several pieces begins, given its size; returns where the last ends, which must be the total size.
-fn lay_out<'a>(
-    pieces: impl Iterator<Item = (&'a mut u64, u64)>,
-    total: Option<u64>,
-    what: &str,
-) -> Result<u64, String> {
-    let mut end = 0_u64;
-    for (offset, size_bytes) in pieces {
-        *offset = end;
-        let sum = end.checked_add(size_bytes);
-        end = sum.ok_or_else(|| format!("the sizes of the manifest's {what} are too large"))?;
-    }
-    match total {
-        Some(total) if total != end => Err(format!(
-            "the manifest's {what} have {end} bytes in total, but its total size is {total}"
-        )),
-        _ => Ok(end),
     }
 }
