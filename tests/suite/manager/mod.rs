@@ -9,6 +9,7 @@ mod disks;
 mod faults;
 mod fixture;
 mod foreign;
+mod frozen;
 mod hostile;
 mod index;
 mod lock_origins;

@@ -7,4 +7,5 @@ mod making;
 mod processes;
 mod publishing;
 mod pushing;
+mod transcript;
 pub(super) mod workshop;
