@@ -84,7 +84,7 @@ impl ManifestFile {
     }
 }
 
-/// A piece of a model's stream that is fetched and verified as one; see [`Manifest`] for an example.
+/// A piece of a model's stream that is fetched and verified as one; see [`Manifest`](super::Manifest) for an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Part {
