@@ -3,9 +3,9 @@
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
-use super::authority::{Explanation, Reason};
 use super::coding::{codings, decoded};
 use super::page::PageSigns;
+use super::reason::{Explanation, Reason};
 use super::resume::Origin;
 use super::retry::{Fault, parse_http_date, parse_retry_after};
 use super::transport::Response;

@@ -3,17 +3,22 @@
 //! The layers above name a document and its mirrors; this one hides how to talk to a server.
 
 mod answer;
+pub(crate) mod arrivals;
 pub(crate) mod authority;
+mod authorized;
 pub(crate) mod aws;
 mod body;
 pub(crate) mod builtin;
 pub(crate) mod call;
 mod coding;
+pub(crate) mod exchange;
 mod failure;
 mod file;
 mod mirrors;
 pub(crate) mod oci;
+pub(crate) mod outgoing;
 mod page;
+pub(crate) mod reason;
 mod resume;
 pub(crate) mod retry;
 mod tars;
@@ -42,7 +47,8 @@ pub(crate) use body::Body;
 pub(crate) use failure::{Failure, network};
 
 use answer::Access;
-use authority::{Authority, Authorization, Outgoing};
+use authority::{Authority, Authorization};
+use outgoing::Outgoing;
 use resume::Origin;
 use tars::Tars;
 use token::Token;

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use tracing::debug;
 
-use super::call::Arrivals;
+use super::arrivals::Arrivals;
 use super::retry::{self, Fault, decide};
 use super::{Body, Client, Failure, GetOptions, Validators, network};
 use crate::error::{Error, ErrorKind};

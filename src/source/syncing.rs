@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::catalog::sync::SyncReport;
 use crate::error::Error;
-use crate::http::call::{Arrivals, Call};
+use crate::http::arrivals::Arrivals;
+use crate::http::call::Call;
 use crate::mutex::Mutex;
 use crate::progress::{Progress, Retry, Step, Task};
 

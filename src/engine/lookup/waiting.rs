@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::http::call::{Arrivals, Call};
+use crate::http::arrivals::Arrivals;
+use crate::http::call::Call;
 use crate::model::ModelAddress;
 use crate::progress::{Progress, Retry, Step, Task};
 

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use crate::catalog::RemoteModel;
 use crate::error::Error;
-use crate::http::call::{Arrivals, Call};
+use crate::http::arrivals::Arrivals;
+use crate::http::call::Call;
 use crate::manifest::Manifest;
 use crate::model::{ModelAddress, ModelRef};
 use crate::mutex::Mutex;

@@ -17,7 +17,7 @@ use super::services;
 use crate::env::Environment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::Failure;
-use crate::http::authority::Exchange;
+use crate::http::exchange::Exchange;
 use crate::mutex::Mutex;
 use crate::program::{Question, Silence, ask};
 use crate::secret::Secret;

@@ -24,9 +24,10 @@ use crate::digest::Digest;
 use crate::env::Environment;
 use crate::error::{AuthFailure, Error, ErrorKind, Result};
 use crate::http::Failure;
-use crate::http::authority::{
-    Authority, Authorization, Exchange, MAX_REASON_BYTES, Outgoing, Reason,
-};
+use crate::http::authority::{Authority, Authorization};
+use crate::http::exchange::Exchange;
+use crate::http::outgoing::Outgoing;
+use crate::http::reason::{MAX_REASON_BYTES, Reason};
 use crate::http::retry::parse_http_date;
 use crate::http::transport::{Method, Response};
 use crate::http::xml::XmlFault;

@@ -1,6 +1,6 @@
 //! What a request is about, as far as access is concerned.
 
-use crate::http::authority::Outgoing;
+use crate::http::outgoing::Outgoing;
 use crate::http::transport::Method;
 
 /// A repository, and what is done with it: registries hand out a token for each.

@@ -4,7 +4,7 @@
 
 use serde::Deserialize;
 
-use crate::http::authority::Reason;
+use crate::http::reason::Reason;
 
 /// How much of what a registry says is quoted.
 const MAX_MESSAGE_CHARS: usize = 300;

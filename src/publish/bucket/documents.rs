@@ -7,9 +7,9 @@ use tracing::debug;
 
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::authority::Outgoing;
 use crate::http::aws::list::Listing;
 use crate::http::call::Call;
+use crate::http::outgoing::Outgoing;
 use crate::http::transport::Method;
 use crate::mutex::Mutex;
 use crate::url::Url;
