@@ -215,11 +215,14 @@ pub(crate) struct PiecewiseDigests {
     /// Each list is in order, and no ranges of a list touch.
     parts: Vec<PiecewiseDigest>,
     files: Vec<PiecewiseDigest>,
+    /// The ids that git gives files which have another checksum, too. A lock may know a file by that id alone.
+    git_blobs: Vec<PiecewiseDigest>,
     written: Arc<WrittenBytes>,
 }
 
 impl PiecewiseDigests {
-    /// Makes those of the parts that are fetched in ranges, and of all files that no single part vouches for.
+    /// Makes those of the parts that are fetched in ranges, and of all that the manifest states of files and no single part
+    /// vouches for.
     pub(crate) fn of(
         manifest: &Manifest,
         ranged_parts: &[usize],
@@ -239,9 +242,15 @@ impl PiecewiseDigests {
             );
             (!is_part).then(|| PiecewiseDigest::new(range, digest, Subject::File(index)))
         });
+        let git_blobs = manifest.files().iter().enumerate();
+        let git_blobs = git_blobs.filter_map(|(index, file)| {
+            let id = Checksum::GitBlob(file.git_blob?);
+            Some(PiecewiseDigest::new(file.range(), id, Subject::File(index)))
+        });
         let mut digests = Self {
             parts: parts.collect(),
             files: files.collect(),
+            git_blobs: git_blobs.collect(),
             written,
         };
         digests
@@ -252,7 +261,7 @@ impl PiecewiseDigests {
 
     /// Returns those that a range belongs to.
     fn of_range(&self, range: Range<u64>) -> impl Iterator<Item = &PiecewiseDigest> {
-        [&self.parts, &self.files]
+        [&self.parts, &self.files, &self.git_blobs]
             .into_iter()
             .flat_map(move |digests| {
                 let first = digests.partition_point(|digest| digest.range.end <= range.start);
@@ -286,7 +295,8 @@ impl PiecewiseDigests {
 
     /// Returns all of them, those of parts first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &PiecewiseDigest> {
-        self.parts.iter().chain(&self.files)
+        let of_files = self.files.iter().chain(&self.git_blobs);
+        self.parts.iter().chain(of_files)
     }
 }
 

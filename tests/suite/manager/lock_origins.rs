@@ -14,7 +14,7 @@ use crate::sources::hub::machine::{Machine, WHISPER, whisper};
 use crate::support::disk::flip;
 use crate::support::hub::Hub;
 use crate::support::rack::{Rack, model_ref, sample};
-use crate::support::registry::Publication;
+use crate::support::registry::{HandMade, Publication, digest};
 use crate::support::server::Rule;
 use crate::support::{address, chain};
 
@@ -238,4 +238,60 @@ fn a_frozen_pull_keeps_what_the_lock_and_the_store_know_of_a_model() {
     let model = installed(&manager);
     assert_eq!(model.tags, ["digits", "tiny", "mine"]);
     assert_eq!(model.metadata["licence"], "MIT");
+}
+
+#[test]
+fn a_mirror_that_lies_about_the_id_that_git_gives_a_file_is_refused() {
+    let (machine, ..) = Machine::with_whisper();
+    lock(&machine.rack, &machine.manager(), &[WHISPER]);
+    let name = format!("{WHISPER} main");
+    let locked = Lock::read(&file(&machine.rack)).unwrap();
+    let locked = &locked.get(&model_ref(&name)).unwrap().files;
+    let by_git = |path: &str| {
+        let file = locked.iter().find(|file| file.path.as_str() == path);
+        file.unwrap().git_blob.map(|id| id.to_string())
+    };
+    assert!(
+        by_git("config.json").is_some(),
+        "the lock knows it by nothing else"
+    );
+    let honest = whisper();
+    let mut lying = honest.clone();
+    let (_, bytes) = lying
+        .iter_mut()
+        .find(|(path, _)| *path == "config.json")
+        .unwrap();
+    *bytes = b"{\"layers\": 9}".to_vec();
+    for (files, error) in [(&honest, None), (&lying, Some("the file 'config.json'"))] {
+        // Chunks of every file, whose SHA-256 is right, and the id that git gives the file that is locked.
+        let parts: Vec<(&str, &[u8])> = files.iter().map(|(path, it)| (*path, &**it)).collect();
+        let mirror = Rack::new();
+        let made = HandMade::plain(&parts, 1000).with(|manifest| {
+            for (file, (path, bytes)) in manifest["files"]
+                .as_array_mut()
+                .unwrap()
+                .iter_mut()
+                .zip(&parts)
+            {
+                file["sha256"] = json!(digest(bytes));
+                file["git_blob"] = json!(by_git(path));
+            }
+        });
+        made.serve_as(&mirror.server, "hf/openai", "whisper-tiny", "main");
+        for is_frozen in [true, false] {
+            let other = elsewhere(&machine.rack);
+            let config = other.bare_config().registry_url(mirror.server.url());
+            let options = frozen(&other).frozen(is_frozen);
+            let report = other.manager_of(config).pull_locked(&options).unwrap();
+            let Some(error) = error else {
+                assert_installed(&report);
+                other.assert_files(&name, files);
+                continue;
+            };
+            assert_eq!(report.failed[0].error.code(), "HASH_MISMATCH");
+            let refused = chain(&report.failed[0].error);
+            assert!(refused.contains(error), "{refused}");
+            assert_eq!(other.listed().0, Vec::<String>::new());
+        }
+    }
 }
