@@ -1,16 +1,13 @@
 //! `mirror`, up to a machine without a network.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
-use modelrack::Digest;
 use modelrack::transport::Url;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::program::{Running, finish, rack as program};
+use super::program::{finish, rack as program};
 use super::{Ran, models};
-use crate::support::disk::files_below;
 use crate::support::rack::{Rack, sample};
 
 fn mirror(rack: &Rack, words: &str) -> Ran {
@@ -47,55 +44,6 @@ fn it_says_what_is_new_and_what_a_dry_run_would_take() {
     let ran = mirror(&rack, "g/nosuch v1");
     assert_eq!(ran.code, 3, "{ran:?}");
     assert_eq!(mirror(&rack, "").code, 2);
-}
-
-/// Asserts that every document that an index names is there, with the bytes of its name.
-#[track_caller]
-fn assert_sound(folder: &Path) {
-    let Ok(index) = fs::read(folder.join("models.json")) else {
-        return;
-    };
-    let data = |name: &str| {
-        let bytes = fs::read(folder.join("data").join(name));
-        let bytes = bytes.unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert_eq!(Digest::of(&bytes).to_string(), name);
-        bytes
-    };
-    let index: Value = serde_json::from_slice(&index).unwrap();
-    let groups = index.as_object().unwrap().values();
-    let versions = groups
-        .flat_map(|models| models.as_object().unwrap().values())
-        .flat_map(|versions| versions.as_object().unwrap().values());
-    for version in versions {
-        let manifest = data(version["hash"].as_str().unwrap());
-        let manifest: Value = serde_json::from_slice(&manifest).unwrap();
-        for chunk in manifest["chunks"].as_array().unwrap() {
-            data(chunk.as_str().unwrap());
-        }
-    }
-}
-
-#[test]
-fn whenever_it_is_killed_the_index_names_what_is_there() {
-    let rack = Rack::with_model();
-    rack.publish("g/n v1", &[("n.bin", crate::support::bytes(5000, 5))]);
-    let folder = rack.temp.path().join("mirror");
-    let line = format!("mirror g/m@v1 g/n@v1 --to {}", folder.display());
-    let mut killed = 0;
-    for moment in 1..=24 {
-        let command = program(&rack, &format!("{line} --verbose --concurrency 1"));
-        let running = Running::watch(command, move |number, _| number == moment);
-        running.wait();
-        killed += usize::from(running.kill().1);
-        assert_sound(&folder);
-    }
-    assert!(killed >= 10, "{killed}");
-    let ran = finish(program(&rack, &line));
-    assert_eq!(ran.code, 0, "{ran:?}");
-    assert_sound(&folder);
-    let mut data = files_below(&folder.join("data"));
-    data.retain(|name, _| !name.ends_with(".tmp"));
-    assert_eq!(data, files_below(&rack.registry().join("data")));
 }
 
 /// The same command in a network namespace of its own, which has no routes; `None` where none can be made.

@@ -21,6 +21,7 @@ mod readme;
 mod recording;
 #[cfg(feature = "author")]
 mod registry;
+mod registry_kills;
 mod repository_kills;
 mod several;
 mod shapes;

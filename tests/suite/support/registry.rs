@@ -89,6 +89,34 @@ pub(crate) fn publish(
     }
 }
 
+/// Asserts that every document that an index names is there, with the bytes of its name; returns the names of all versions.
+#[track_caller]
+pub(crate) fn assert_sound(read: impl Fn(&str) -> Option<Vec<u8>>) -> Vec<String> {
+    let Some(index) = read("models.json") else {
+        return Vec::new();
+    };
+    let data = |name: &Value| {
+        let name = name.as_str().unwrap();
+        let bytes = read(&format!("data/{name}"));
+        let bytes = bytes.unwrap_or_else(|| panic!("{name} is not there"));
+        assert_eq!(digest(&bytes), name);
+        bytes
+    };
+    let index: Value = serde_json::from_slice(&index).unwrap();
+    let mut names = Vec::new();
+    for (group, models) in index.as_object().unwrap() {
+        for (model, versions) in models.as_object().unwrap() {
+            for (version, entry) in versions.as_object().unwrap() {
+                let manifest: Value = serde_json::from_slice(&data(&entry["hash"])).unwrap();
+                let chunks = manifest["chunks"].as_array().unwrap();
+                chunks.iter().for_each(|chunk| drop(data(chunk)));
+                names.push(format!("{group}/{model} {version}"));
+            }
+        }
+    }
+    names
+}
+
 /// Puts the index of the registry in a folder into shards by so many digits; returns their digests by prefix.
 pub(crate) fn shard(registry: &Path, digits: usize) -> BTreeMap<String, String> {
     let path = registry.join("models.json");

@@ -29,7 +29,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub(crate) use page::Page;
 pub(crate) use request::{Request, decode, encode};
@@ -184,6 +184,19 @@ impl Server {
         let waited =
             arrived.wait_timeout_while(self.log(), timeout, |log| log.count(prefix) < wanted);
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+
+    /// Waits until all clients have hung up, so that nothing more happens of what they asked for; false if they have not in
+    /// time.
+    pub(crate) fn wait_until_left(&self, timeout: Duration) -> bool {
+        let begun = Instant::now();
+        while !lock(&self.shared.open).is_empty() {
+            if begun.elapsed() > timeout {
+                return false;
+            }
+            thread::yield_now();
+        }
+        true
     }
 
     /// Body bytes sent, without headers and the framing of chunks.
