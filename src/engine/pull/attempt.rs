@@ -261,8 +261,15 @@ impl Attempt<'_> {
             return Ok(manifest);
         };
         self.engine.refuse_faults(offer, &unpacked.manifest)?;
-        if unpacked.manifest.files().is_empty() && !selection.is_everything() {
-            return Err(nothing_selected(&offer.remote.model));
+        if unpacked.manifest.files().is_empty() {
+            let model = &offer.remote.model;
+            return Err(match selection.is_everything() {
+                true => Error::registry(
+                    offer.source.label(),
+                    format!("the archives of {model} have no files"),
+                ),
+                false => nothing_selected(model),
+            });
         }
         let manifest = unpacked.put_in_place()?;
         report.files = manifest.files().len() as u64;

@@ -26,9 +26,10 @@ pub(super) fn tar<B: AsRef<[u8]>>(entries: &[(&str, B)]) -> Vec<u8> {
     let mut tar = Vec::new();
     for (name, content) in entries {
         let content = content.as_ref();
-        let (kind, name) = match name.strip_prefix("link:") {
-            Some(name) => (b'2', name),
-            None => (b'0', *name),
+        let (kind, name) = match name.split_once(':') {
+            Some(("link", name)) => (b'2', name),
+            Some(("folder", name)) => (b'5', name),
+            _ => (b'0', *name),
         };
         let mut header = [0; 512];
         header[..name.len()].copy_from_slice(name.as_bytes());
@@ -326,6 +327,34 @@ fn a_tar_that_cannot_be_unpacked_installs_nothing_and_leaves_nothing() {
         let left = fs::read_dir(machine.rack.partial().unwrap()).unwrap();
         let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
         assert!(!left.contains(&"unpacked".into()), "{left:?}");
+    }
+}
+
+#[test]
+fn tars_without_files_are_no_model_and_beside_files_they_are_nothing() {
+    let folders = tar::<&[u8]>(&[("folder:docs/", b""), ("folder:docs/en/", b"")]);
+    for (format, empty) in [
+        (TAR, tar::<&[u8]>(&[])),
+        (TAR, folders.clone()),
+        (TAR_GZIP, gzip(&folders)),
+    ] {
+        let machine = Machine::new();
+        let nothing = Artifact::model_pack::<&[u8]>(&[]).with_layer(format, empty.clone());
+        machine.registry.push(LLAMA, "q4", &nothing);
+        let error = machine.pull(MODEL).unwrap_err();
+        assert_eq!(error.code(), "REGISTRY_ERROR");
+        assert!(
+            error.to_string().contains("acme/llama q4 have no files"),
+            "{error}"
+        );
+        assert_eq!(machine.rack.listed().0, Vec::<String>::new());
+        assert!(!machine.rack.dir_of(MODEL).exists());
+
+        let files = [("config.json", b"{}")];
+        let some = Artifact::model_pack(&files).with_layer(format, empty);
+        machine.registry.push(LLAMA, "q4", &some);
+        assert_eq!(machine.pull(MODEL).unwrap().files, 1);
+        machine.rack.assert_files(MODEL, &files);
     }
 }
 
