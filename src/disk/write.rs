@@ -1,15 +1,20 @@
 //! How anything gets a name in the store: written beside it, synced, renamed. What is easily made again is not synced.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tracing::debug;
 
 use crate::error::{IoContext, Result};
 use crate::platform;
+
+/// When nobody writes to a temporary file any more: between two pieces of one pass seconds, or a wait for a network at most, and
+/// the clocks of machines that share a folder are less apart than this.
+const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Replaces a file by one with these bytes: a reader sees the old ones or the new ones, whatever happens.
 pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
@@ -36,9 +41,7 @@ pub(crate) struct NewFile {
 impl NewFile {
     /// A link is kept, and what it leads to is replaced.
     pub(crate) fn create(path: &Path) -> Result<Self> {
-        let is_link = fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
-        let real = is_link.then(|| fs::canonicalize(path).ok()).flatten();
-        let path = real.as_deref().unwrap_or(path);
+        let path = &place_of(path);
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let mut name = path.file_name().unwrap_or_default().to_owned();
@@ -121,6 +124,62 @@ impl Drop for NewFile {
     }
 }
 
+/// Finds the temporary files that killed processes left in a folder, of files with such names. That nobody writes to one any
+/// more is told by its age: others may write there right now, from this machine or another.
+pub(crate) fn find_abandoned(
+    folder: &Path,
+    is_name: impl Fn(&str) -> bool,
+) -> impl Iterator<Item = (PathBuf, fs::Metadata)> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter_map(move |entry| {
+        let name = entry.file_name();
+        if !name
+            .to_str()
+            .and_then(name_of_temporary)
+            .is_some_and(&is_name)
+        {
+            return None;
+        }
+        let metadata = entry.metadata().ok().filter(fs::Metadata::is_file)?;
+        // A time that has yet to come is of no age.
+        let age = metadata.modified().ok()?.elapsed().ok()?;
+        (age > ABANDONED_AFTER).then(|| (entry.path(), metadata))
+    })
+}
+
+/// Removes what [`find_abandoned`] finds.
+pub(crate) fn remove_abandoned(folder: &Path, is_name: impl Fn(&str) -> bool) {
+    for (path, _) in find_abandoned(folder, is_name) {
+        debug!(path = %path.display(), "removing what a killed process left");
+        // It may be gone, and it is in nobody's way.
+        let _ = fs::remove_file(path);
+    }
+}
+
+/// Removes the temporary files that killed processes left of one file.
+pub(crate) fn remove_abandoned_of(path: &Path) {
+    let path = place_of(path);
+    let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
+    if let Some(own) = path.file_name().and_then(OsStr::to_str) {
+        remove_abandoned(folder.unwrap_or(Path::new(".")), |name| name == own);
+    }
+}
+
+/// Returns which file a name is the temporary one of, if it is one that [`NewFile`] gives: `<name>.<process>-<number>.tmp`.
+fn name_of_temporary(name: &str) -> Option<&str> {
+    let (name, numbers) = name.strip_suffix(".tmp")?.rsplit_once('.')?;
+    let (process, number) = numbers.split_once('-')?;
+    let is_number = |text: &str| text.parse::<u32>().is_ok();
+    (is_number(process) && is_number(number)).then_some(name)
+}
+
+/// Where a file is written: what a link leads to, or the path itself.
+fn place_of(path: &Path) -> PathBuf {
+    let is_link = fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+    let real = is_link.then(|| fs::canonicalize(path).ok()).flatten();
+    real.unwrap_or_else(|| path.to_owned())
+}
+
 /// Renames a file, and waits up to 10 s while another program has it open (a virus scanner, an indexer).
 pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     let mut wait = Duration::from_millis(10);
@@ -140,5 +199,51 @@ pub(crate) fn remove_tree(path: &Path) -> Result<()> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         result => result.at("remove", path),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_old_temporary_files_of_such_names_are_abandoned() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, hours: u64| {
+            let file = File::create(dir.path().join(name)).unwrap();
+            let time = SystemTime::now() - Duration::from_secs(hours * 3600);
+            file.set_modified(time).unwrap();
+        };
+        write("a.bin.77-0.tmp", 25);
+        write("a.bin.77-12.tmp", 48);
+        for name in [
+            "a.bin",
+            "b.bin.77-0.tmp",
+            "a.bin.tmp",
+            "a.bin.77.tmp",
+            "a.bin.77-.tmp",
+            "a.bin.x-0.tmp",
+            "a.bin.old.77-0.tmp",
+            "a.bin.77-0.tmp.gz",
+        ] {
+            write(name, 48);
+        }
+        write("a.bin.78-0.tmp", 23);
+        let later = File::create(dir.path().join("a.bin.79-0.tmp")).unwrap();
+        let tomorrow = SystemTime::now() + ABANDONED_AFTER * 2;
+        later.set_modified(tomorrow).unwrap();
+        fs::create_dir(dir.path().join("a.bin.80-0.tmp")).unwrap();
+
+        let count = || fs::read_dir(dir.path()).unwrap().count();
+        let before = count();
+        remove_abandoned_of(&dir.path().join("a.bin"));
+        assert_eq!(count(), before - 2);
+        for gone in ["a.bin.77-0.tmp", "a.bin.77-12.tmp"] {
+            assert!(!dir.path().join(gone).exists(), "{gone}");
+        }
+        remove_abandoned(dir.path(), |name| name == "b.bin");
+        assert_eq!(count(), before - 3);
+        // A folder that is not there has nothing.
+        remove_abandoned(&dir.path().join("none"), |_| true);
     }
 }

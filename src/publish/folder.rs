@@ -2,15 +2,16 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 use super::hashing::hash;
 use super::{IndexChange, RegistryWriter};
 use crate::digest::Digest;
-use crate::disk::write::{NewFile, replace_file};
+use crate::disk::write::{NewFile, remove_abandoned, remove_abandoned_of, replace_file};
 use crate::error::{Error, IoContext, Result, is_missing};
 use crate::http::transport::Payload;
 use crate::progress::CancelToken;
-use crate::source::chunked::shards::shard_path;
+use crate::source::chunked::shards::{SHARDS, shard_named, shard_path};
 use crate::store::lock::{FileLock, RECORD_LIMIT};
 
 /// Writes a registry into a folder.
@@ -19,6 +20,8 @@ pub(super) struct FolderWriter {
     folder: PathBuf,
     /// Where documents are named by their digests.
     data: PathBuf,
+    /// Whether what killed publishers left was removed.
+    tidied: Once,
 }
 
 impl FolderWriter {
@@ -27,6 +30,7 @@ impl FolderWriter {
         Self {
             folder: folder.to_owned(),
             data: folder.join("data"),
+            tidied: Once::new(),
         }
     }
 }
@@ -67,7 +71,15 @@ impl RegistryWriter for FolderWriter {
             &|_| {},
         )?;
         let before = self.read("models.json")?;
-        replace_file(&path, &change(before.as_deref())?)
+        replace_file(&path, &change(before.as_deref())?)?;
+        // Once: a mirror changes the index again and again, and the folder may have very many documents.
+        self.tidied.call_once(|| {
+            remove_abandoned_of(&path);
+            let is_shard = |name: &str| shard_named(name).is_some();
+            remove_abandoned(&self.folder.join(SHARDS), is_shard);
+            remove_abandoned(&self.data, is_document);
+        });
+        Ok(())
     }
 }
 
@@ -85,6 +97,12 @@ pub(super) fn put_document(folder: &Path, digest: &Digest, document: &dyn Payloa
     }
     file.commit()?;
     Ok(true)
+}
+
+/// Whether a name is that of a document: a digest.
+pub(super) fn is_document(name: &str) -> bool {
+    let digest = name.parse::<Digest>();
+    digest.is_ok_and(|digest| digest.to_string() == name)
 }
 
 /// Returns whether a document exists, with the bytes that its name promises.

@@ -16,11 +16,11 @@ use serde_json::{Value, json};
 use super::ArtifactWriter;
 use super::modelpack::MANIFEST;
 use crate::digest::Digest;
-use crate::disk::write::replace_file;
+use crate::disk::write::{remove_abandoned, replace_file};
 use crate::error::{Error, IoContext, Result, is_missing};
 use crate::http::transport::Payload;
 use crate::progress::CancelToken;
-use crate::publish::folder::put_document;
+use crate::publish::folder::{is_document, put_document};
 use crate::store::lock::{FileLock, RECORD_LIMIT};
 use crate::url::{Url, percent_decode};
 
@@ -46,10 +46,16 @@ impl LayoutWriter {
             name: name.map(str::to_owned),
         }
     }
+}
 
-    fn blobs(&self) -> PathBuf {
-        self.folder.join("blobs").join("sha256")
-    }
+fn blobs(layout: &Path) -> PathBuf {
+    layout.join("blobs").join("sha256")
+}
+
+/// Removes what killed processes left in a layout.
+pub(super) fn tidy(layout: &Path) {
+    remove_abandoned(layout, |name| [LAYOUT, "index.json"].contains(&name));
+    remove_abandoned(&blobs(layout), is_document);
 }
 
 /// What one pulls to get the tag of a layout with one model.
@@ -116,11 +122,11 @@ impl ArtifactWriter for LayoutWriter {
     }
 
     fn put_blob(&self, digest: &Digest, blob: &dyn Payload) -> Result<bool> {
-        put_document(&self.blobs(), digest, blob)
+        put_document(&blobs(&self.folder), digest, blob)
     }
 
     fn put_manifest(&self, digest: &Digest, manifest: &[u8], tags: &[&str]) -> Result<()> {
-        put_document(&self.blobs(), digest, &manifest.to_vec())?;
+        put_document(&blobs(&self.folder), digest, &manifest.to_vec())?;
         let _lock = FileLock::acquire(
             &self.folder.join(".index.json.lock"),
             true,

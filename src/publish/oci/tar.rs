@@ -16,7 +16,7 @@ use super::layout::{LAYOUT, Tagging, address, empty_index, version};
 use crate::archive::tar::{END, TarMembers, filling, header};
 use crate::digest::Digest;
 use crate::disk::space::check_space;
-use crate::disk::write::NewFile;
+use crate::disk::write::{NewFile, remove_abandoned_of};
 use crate::error::{Error, IoContext, Result, is_missing};
 use crate::http::transport::Payload;
 use crate::mutex::Mutex;
@@ -208,6 +208,8 @@ impl Writing {
         if self.new.is_some() {
             return Ok(());
         }
+        // It may need the space that one which was killed has taken.
+        remove_abandoned_of(path);
         let mut new = NewFile::create(path)?;
         match &self.before {
             None => {

@@ -60,9 +60,18 @@ pub(crate) fn shard_urls(bases: &[Url], digest: &Digest) -> Vec<Url> {
     bases.iter().map(|base| base.join(&path)).collect()
 }
 
+/// The folder of the shards in the registry.
+pub(crate) const SHARDS: &str = "models";
+
 /// The path of a shard in the registry.
 pub(crate) fn shard_path(digest: &Digest) -> String {
-    format!("models/{digest}.json")
+    format!("{SHARDS}/{digest}.json")
+}
+
+/// The digest of a shard by its name in the folder of the shards; `None` if that is no name of one.
+pub(crate) fn shard_named(name: &str) -> Option<Digest> {
+    let digest = name.strip_suffix(".json")?.parse::<Digest>().ok()?;
+    shard_path(&digest).ends_with(name).then_some(digest)
 }
 
 impl Shards {

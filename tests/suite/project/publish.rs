@@ -8,7 +8,7 @@ use modelrack::Manager;
 use modelrack::project::{Project, PublishOptions, PublishReport};
 use serde_json::json;
 
-use crate::support::disk::{files_below, names_in, write_files};
+use crate::support::disk::{age, files_below, names_in, write_files};
 use crate::support::rack::{CHUNK, Rack, model_ref, sample};
 use crate::support::registry::Publication;
 use crate::support::{bytes, chain};
@@ -122,6 +122,37 @@ fn replacing_a_version_keeps_its_old_documents() {
         rack.index()["g"]["m"]["v1"]["hash"],
         second.manifest_digest.to_string()
     );
+}
+
+#[test]
+fn what_killed_publishers_left_goes_a_day_later() {
+    let (rack, digest) = (Rack::new(), "0a".repeat(32));
+    let sharded = options().shards(true);
+    publish_with(&rack, "g/m v1", &sample(), &sharded);
+    let left = [
+        "models.json.41-7.tmp".to_owned(),
+        format!("data/{digest}.41-0.tmp"),
+        format!("models/{digest}.json.41-3.tmp"),
+    ];
+    // The files of others are left alone, whatever they are called.
+    let others = ["notes.txt.41-7.tmp", "data/part.41-7.tmp", "models/x.tmp"];
+    let young = format!("data/{digest}.42-0.tmp");
+    let all = left
+        .iter()
+        .map(String::as_str)
+        .chain(others)
+        .chain([&*young]);
+    for name in all.clone() {
+        write_files(&rack.registry(), &[(name, b"half")]);
+        age(&rack.registry().join(name), 25);
+    }
+    age(&rack.registry().join(&young), 23);
+    let before = files_below(&rack.registry());
+    publish_with(&rack, "g/m v1", &sample(), &sharded);
+    let mut expected = before.clone();
+    left.iter().for_each(|name| drop(expected.remove(name)));
+    assert_eq!(expected.len(), before.len() - 3);
+    assert_eq!(files_below(&rack.registry()), expected);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use modelrack::project::{Project, PublishOptions, PublishReport, PublishTarget};
 use modelrack::{Digest, Error, Manager, PullOptions};
 use serde_json::{Value, json};
 
-use crate::support::disk::{files_below, write_files};
+use crate::support::disk::{age, files_below, write_files};
 use crate::support::platform::SYSTEM;
 use crate::support::rack::{Rack, model_ref};
 use crate::support::{address, chain};
@@ -230,6 +230,46 @@ fn a_layout_may_be_a_tar() {
     );
     assert_eq!(fs::read(&tar).unwrap(), [1; 5000]);
     assert_eq!(files_below(tar.parent().unwrap()).len(), 1);
+}
+
+#[test]
+fn what_killed_publishers_left_in_layouts_goes_a_day_later() {
+    let rack = Rack::new();
+    let temp = rack.temp.path();
+    write_files(&temp.join("model"), &[("a.bin", b"weights")]);
+    let to = |name: &str| format!("oci-layout:{}:v1", temp.join(name).display());
+    let publish = |name: &str| {
+        let options = PublishOptions::default();
+        publish(&temp.join("model"), "g/tiny v1", &to(name), &options).unwrap();
+    };
+    let blob = format!("out/blobs/sha256/{}.41-0.tmp", "0a".repeat(32));
+    let left = ["out/index.json.41-1.tmp", "out/oci-layout.41-0.tmp", &blob];
+    let others = ["out/notes.41-1.tmp", "out/blobs/sha256/x.41-0.tmp"];
+    for name in left.iter().chain(&others) {
+        write_files(temp, &[(name, b"half")]);
+        age(&temp.join(name), 25);
+    }
+    publish("out");
+    for name in left {
+        assert!(!temp.join(name).exists(), "{name}");
+    }
+    for name in others {
+        assert!(temp.join(name).exists(), "{name}");
+    }
+
+    // A tar that was killed has taken as much space as the next one needs.
+    let (old, other) = ("tars/tiny.tar.41-0.tmp", "tars/tiny.tar.gz.41-0.tmp");
+    let young = "tars/tiny.tar.42-0.tmp";
+    for (name, hours) in [(old, 25), (other, 25), (young, 23)] {
+        write_files(temp, &[(name, b"half")]);
+        age(&temp.join(name), hours);
+    }
+    publish("tars/tiny.tar");
+    let names = crate::support::disk::names_in(&temp.join("tars"));
+    assert_eq!(
+        names,
+        ["tiny.tar", "tiny.tar.42-0.tmp", "tiny.tar.gz.41-0.tmp"]
+    );
 }
 
 #[test]

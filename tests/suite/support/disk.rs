@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 
@@ -63,4 +64,11 @@ pub(crate) fn flip(path: &Path, offset: usize) {
     let mut bytes = fs::read(path).unwrap();
     bytes[offset] = !bytes[offset];
     fs::write(path, bytes).unwrap();
+}
+
+/// Makes a file look as if it was last written to so many hours ago.
+pub(crate) fn age(path: &Path, hours: u64) {
+    let file = fs::OpenOptions::new().write(true).open(path).unwrap();
+    let time = SystemTime::now() - Duration::from_secs(hours * 3600);
+    file.set_modified(time).unwrap();
 }
