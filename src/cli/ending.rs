@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::io;
 
 use clap::builder::styling::AnsiColor;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::hint::hint;
 use super::render::safe;
@@ -18,6 +18,11 @@ pub(super) type CliResult<T = ()> = Result<T, CliError>;
 #[derive(Debug)]
 pub(super) enum CliError {
     Library(Error),
+    /// Part of the work failed; `--json` says beside the error what became of the rest.
+    Partly {
+        error: Error,
+        document: Value,
+    },
     /// The reader of our output closed the pipe.
     ClosedPipe,
     /// Our output could not be written.
@@ -119,6 +124,7 @@ fn exit_code(kind: &ErrorKind) -> u8 {
 
 /// Prints how a command ended, and returns its exit code.
 pub(super) fn report(session: &Session, result: CliResult) -> u8 {
+    let mut document = json!({});
     let error = match result {
         Ok(()) | Err(CliError::ClosedPipe) => return 0,
         Err(CliError::Declined) => {
@@ -144,10 +150,17 @@ pub(super) fn report(session: &Session, result: CliResult) -> u8 {
             "cannot ask '{question}' without a terminal: pass -y to answer yes"
         )),
         Err(CliError::Library(error)) => error,
+        Err(CliError::Partly {
+            error,
+            document: of,
+        }) => {
+            document = of;
+            error
+        }
     };
     let hint = hint(session, &error);
     if session.output.json {
-        print_json(session, &error, hint.as_deref());
+        print_json(session, &error, hint.as_deref(), document);
     } else {
         print(session, &error);
         hint.iter().for_each(|hint| print_hint(session, hint));
@@ -186,18 +199,20 @@ pub(super) fn print_hint(session: &Session, hint: &str) {
     session.console.note(format!("{label} {}", safe(hint)));
 }
 
-fn print_json(session: &Session, error: &Error, hint: Option<&str>) {
-    let mut document = json!({
-        "error": {
-            "code": error.code(),
-            "message": chain(error),
-            "causes": causes(error),
-            "hint": hint,
-            "retry_after": error.retry_after().map(|wait| wait.as_secs()),
-        }
+/// Prints an error in a document that may have more beside it.
+fn print_json(session: &Session, error: &Error, hint: Option<&str>, mut document: Value) {
+    document["error"] = json!({
+        "code": error.code(),
+        "message": chain(error),
+        "causes": causes(error),
+        "hint": hint,
+        "retry_after": error.retry_after().map(|wait| wait.as_secs()),
     });
     for (name, bytes) in error.kind().exact_bytes() {
         document["error"][name] = bytes.into();
+    }
+    if let ErrorKind::Several { errors, .. } = error.kind() {
+        document["error"]["errors"] = json!(errors);
     }
     // If this cannot be printed either, only the exit code tells.
     let _ = session.json(&document);

@@ -12,7 +12,7 @@
 //! | [`SelectOptions`], [`RegistryListing`], [`ModelSummary`], [`TargetSummary`], [`ItemDetail`] | listing |
 //! | [`StatusOptions`], [`StatusReport`], [`Finding`], [`Remedy`] | checking |
 //! | [`ResyncOptions`], [`ResyncReport`], [`Difference`], [`RegistryPlan`] | registering what has changed |
-//! | [`PublishOptions`], [`PublishReport`] | publishing |
+//! | [`PublishOptions`], [`PublishReport`], [`PublishSummary`], [`FailedPublish`] | publishing |
 //! | [`MakeOptions`], [`MakeOrigin`], [`MakeReport`] | making the registry of many models at once |
 //! | [`ImportOptions`], [`ImportReport`], [`WrittenReport`] | exchanging registries with other programs |
 //! | [`formats`], [`ModelFormat`] | reading what files say about themselves |
@@ -129,6 +129,6 @@ pub use migrate::import::{ImportNote, ImportOptions, ImportReport};
 pub use migrate::report::WrittenReport;
 pub use options::ProjectOptions;
 pub use publish::make::{MakeOptions, MakeOrigin, MakeReport, RepositoryRef};
-pub use publish::{PublishOptions, PublishReport};
+pub use publish::{FailedPublish, PublishOptions, PublishReport, PublishSummary};
 pub use scan::formats;
 pub use scan::formats::{Description, Extent, ModelFile, ModelFormat};

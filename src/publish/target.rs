@@ -133,6 +133,15 @@ impl Opened<'_> {
         }
     }
 
+    /// Whether others see each version as soon as it is written, and not only at the end.
+    #[cfg(feature = "author")]
+    pub(crate) fn shows_at_once(&self) -> bool {
+        match self {
+            Self::Chunked(_) => false,
+            Self::Artifacts(place) => !place.is_tar(),
+        }
+    }
+
     /// Lets others see what was written; an artifact in a registry or folder can be seen since it was.
     pub(crate) fn finish(&self, shards: bool, versions: &mut [WrittenVersion]) -> Result<()> {
         match self {

@@ -2,6 +2,7 @@
 
 mod describe;
 pub(crate) mod make;
+mod summary;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -9,13 +10,12 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
-use tracing::warn;
 
 use crate::catalog::Metadata;
 use crate::config::Config;
 use crate::digest::Digest;
 use crate::env::Environment;
-use crate::error::{Error, ErrorKind, Result, chain};
+use crate::error::{Error, ErrorKind, Result};
 use crate::http::call::Call;
 use crate::http::transport::Transport;
 use crate::model::ModelRef;
@@ -34,6 +34,8 @@ use crate::relpath::{RelPath, common_folder};
 use crate::setters::setters;
 use crate::settings::Settings;
 use crate::source::Sources;
+
+pub use summary::{FailedPublish, PublishSummary};
 
 /// How to publish models.
 ///
@@ -206,18 +208,32 @@ impl Project {
     /// [`PublishReport`] has an example.
     ///
     /// The paths of a model's files are relative to the deepest folder that contains all of them. The index of a chunked registry
-    /// gets either all of the models or none, and artifacts are published one by one. A model whose own files or names are to
-    /// blame does not keep the others from being tried: all that fail are told as warnings, and the error counts them.
+    /// gets either all of the models or none, and so does a tar; other artifacts are published one by one. A model whose own
+    /// files or names are to blame does not keep the others from being tried: [`publish_each`](Self::publish_each) tells of each.
     ///
     /// # Errors
-    /// [`NotPublishable`](ErrorKind::NotPublishable) if the project's status has errors, or a file of a model changed
-    /// since it was registered; [`NotRegistered`](ErrorKind::NotRegistered); those of [`Project::publish_files`].
+    /// [`Several`](ErrorKind::Several) if some of several models fail; else those of [`Project::publish_each`].
     pub fn publish(
         &self,
         ids: &[&str],
         registry: impl Into<PublishTarget>,
         options: &PublishOptions,
     ) -> Result<Vec<PublishReport>> {
+        self.publish_each(ids, registry, options)?.into_result()
+    }
+
+    /// Does the same, and says of each model what became of it. [`PublishSummary`] has an example.
+    ///
+    /// # Errors
+    /// [`NotPublishable`](ErrorKind::NotPublishable) if the project's status has errors, or a file of a model changed
+    /// since it was registered; [`NotRegistered`](ErrorKind::NotRegistered); those of [`Project::publish_files`] that are not
+    /// about one model.
+    pub fn publish_each(
+        &self,
+        ids: &[&str],
+        registry: impl Into<PublishTarget>,
+        options: &PublishOptions,
+    ) -> Result<PublishSummary> {
         let target = registry.into();
         check_chunk_bytes(options.chunk_bytes)?;
         let several = ids.len() != 1;
@@ -235,9 +251,6 @@ impl Project {
             }
         }
         self.check_publishable(&ids, options)?;
-        let current = ids
-            .iter()
-            .filter_map(|id| Some((*id, self.registry().current(id)?)));
         let destination = target.open(&Opening {
             several,
             network: &|| options.network(),
@@ -246,22 +259,38 @@ impl Project {
         })?;
         let opened = destination.begin(&target)?;
         let mut versions = Vec::new();
-        let mut failed = Vec::new();
-        for (id, (entry, version)) in current {
+        let mut summary = PublishSummary {
+            of: ids.len(),
+            ..PublishSummary::default()
+        };
+        let mut current = ids
+            .iter()
+            .filter_map(|id| Some((*id, self.registry().current(id)?)));
+        for (id, (entry, version)) in current.by_ref() {
             match self.write_registered(id, entry, version, &opened, options) {
                 Ok(written) => versions.push(written),
-                Err(error) if is_of_model(&error) => failed.push((id, error)),
-                Err(error) => return Err(error.step(format!("publish {id}"))),
+                Err(error) => {
+                    let is_of_model = is_of_model(&error);
+                    let error = error.step(format!("publish {id}"));
+                    let id = id.to_owned();
+                    summary.failed.push(FailedPublish { id, error });
+                    if !is_of_model {
+                        break;
+                    }
+                }
             }
         }
-        if let Some(error) = sum_of_failures(failed, ids.len()) {
-            return Err(error);
+        summary.not_tried = current.map(|(id, _)| id.to_owned()).collect();
+        match summary.failed.is_empty() {
+            true => opened.finish(options.shards, &mut versions)?,
+            false if opened.shows_at_once() => {}
+            false => versions.clear(),
         }
-        opened.finish(options.shards, &mut versions)?;
-        let versions = versions.into_iter();
-        Ok(versions
+        let reports = versions.into_iter();
+        summary.models = reports
             .map(|version| PublishReport::new(version, &target, Vec::new()))
-            .collect())
+            .collect();
+        Ok(summary)
     }
 
     /// Publishes files and folders as one version of a model, into a new registry or an existing one. They need not belong to a
@@ -376,20 +405,6 @@ fn is_of_model(error: &Error) -> bool {
             | ErrorKind::Permission { .. }
             | ErrorKind::HashMismatch { .. }
     )
-}
-
-/// Makes one error of those of several models: all but the first are warnings.
-fn sum_of_failures(failed: Vec<(&str, Error)>, models: usize) -> Option<Error> {
-    let count = failed.len();
-    let mut failed = failed.into_iter();
-    let (id, first) = failed.next()?;
-    for (id, error) in failed {
-        warn!(error = %chain(&error), "{id} cannot be published");
-    }
-    Some(match count {
-        1 => first.step(format!("publish {id}")),
-        _ => first.step(format!("{count} of {models} models failed: publish {id}")),
-    })
 }
 
 impl PublishOptions {

@@ -100,12 +100,20 @@ impl ArtifactPlace {
         })
     }
 
+    /// Whether it is a tar, in which nobody sees anything before the end.
+    #[cfg(feature = "author")]
+    pub(super) fn is_tar(&self) -> bool {
+        matches!(self.place, Place::Tar(_))
+    }
+
     /// Lets others see what is hidden until the end.
     pub(super) fn finish(&self) -> Result<()> {
         match &self.place {
-            Place::Tar(tar) => tar.finish(),
-            Place::Layout(_) | Place::Registry(_) => Ok(()),
+            Place::Tar(tar) => tar.finish()?,
+            Place::Layout(folder) => layout::tidy(folder),
+            Place::Registry(_) => {}
         }
+        Ok(())
     }
 
     /// A place at a host: the repository with this path, until [`Self::of_several`] says otherwise.

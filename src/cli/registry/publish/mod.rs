@@ -10,12 +10,13 @@ use clap::{ArgAction, ArgMatches, Command, value_parser};
 use super::project::{self, path_option};
 use super::{PATHS, READING, notes};
 use crate::cli::args::{self, Which, all, complete, flag, option, positional, text, value};
-use crate::cli::ending::CliResult;
+use crate::cli::ending::{CliError, CliResult};
 use crate::cli::hint::shell_quoted;
 use crate::cli::session::Session;
 use crate::cli::{Mount, render};
 use crate::project::{
-    Chunking, DEFAULT_CHUNK_BYTES, Project, PublishOptions, PublishReport, PublishTarget,
+    Chunking, DEFAULT_CHUNK_BYTES, Project, PublishOptions, PublishReport, PublishSummary,
+    PublishTarget,
 };
 use crate::quantity::ByteSize;
 use crate::transport::Url;
@@ -137,9 +138,13 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
         return Err(Error::argument(message).into());
     }
     notes::note_empty(session, &project);
-    let reports = session.metered_as(READING, |meter| {
-        project.publish(&ids, to.clone(), &options.progress(meter))
+    let summary = session.metered_as(READING, |meter| {
+        project.publish_each(&ids, to.clone(), &options.progress(meter))
     })?;
+    if !summary.failed.is_empty() {
+        return partly(session, summary);
+    }
+    let reports = summary.models;
     session.show_list("models", &reports, || {
         reports
             .iter()
@@ -160,6 +165,19 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
             "Any static server can serve it; {variable}={url} pulls from it here"
         ))
     })
+}
+
+/// Ends with what failed, after what was published.
+fn partly(session: &Session, summary: PublishSummary) -> CliResult {
+    let document = serde_json::to_value(&summary);
+    let document = document.map_err(|error| Error::internal(error.to_string()))?;
+    for report in &summary.models {
+        print(session, report)?;
+    }
+    match summary.into_result() {
+        Ok(_) => Ok(()),
+        Err(error) => Err(CliError::Partly { error, document }),
+    }
 }
 
 /// Refuses what says nothing about artifacts.

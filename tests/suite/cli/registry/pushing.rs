@@ -1,10 +1,12 @@
 //! Publishing artifacts: what is said, what is refused, and what a killed push leaves.
 
+use serde_json::{Value, json};
+
 use super::workshop::Workshop;
 use crate::cli::program::{Running, finish, rack as program};
 use crate::cli::{Sinks, models, mount, run_words};
 use crate::support::bytes;
-use crate::support::disk::write_files;
+use crate::support::disk::{names_in, write_files};
 use crate::support::oci::Registry;
 use crate::support::rack::Rack;
 use crate::support::server::{Request, Rule};
@@ -168,16 +170,18 @@ fn a_model_that_fails_is_told_and_counted_and_keeps_no_other_out() {
         let line = format!("add {{p}}/{model} --version 2.0+gpu");
         workshop.run(&line).success();
     }
-    let words = ["publish", "--to", "oci-layout:{temp}/layout"];
-    let ran = workshop.run_words(&words, Sinks::Captured);
+    let publish = |to: &str, more: &[&str]| {
+        let words = [&["publish", "--to", to], more].concat();
+        workshop.run_words(&words, Sinks::Captured)
+    };
+    let ran = publish("oci-layout:{temp}/layout", &[]);
     assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(ran.out.starts_with("Published models/sir 1.0.0"), "{ran:?}");
+    let said = "2 of 3 models failed: publish agent: '2.0+gpu' cannot be a tag";
+    assert!(ran.err.contains(said), "{ran:?}");
     assert!(
         ran.err
-            .contains("2 of 3 models failed: publish agent: '2.0+gpu' cannot be a tag"),
-        "{ran:?}"
-    );
-    assert!(
-        ran.err.contains("warning: tiny cannot be published: "),
+            .contains("models: publish tiny: '2.0+gpu' cannot be a tag"),
         "{ran:?}"
     );
     let index = workshop.machine.temp.path().join("layout/index.json");
@@ -186,4 +190,68 @@ fn a_model_that_fails_is_told_and_counted_and_keeps_no_other_out() {
         index.contains("sir:1.0.0") && !index.contains("agent"),
         "{index}"
     );
+
+    let ran = publish("oci-layout:{temp}/layout", &["--json"]);
+    let document = ran.json();
+    assert_eq!(
+        (ran.code, &document["error"]["code"]),
+        (2, &json!("INVALID_ARGUMENT"))
+    );
+    assert_eq!(ids(&document), json!([["sir"], ["agent", "tiny"], []]));
+    for at in [0, 1] {
+        let (of, error) = (
+            &document["failed"][at]["error"],
+            &document["error"]["errors"][at],
+        );
+        assert_eq!((of, &of["code"]), (error, &json!("INVALID_ARGUMENT")));
+    }
+    // One that was not asked for is no failure, and one alone is not counted.
+    let ran = publish("oci-layout:{temp}/layout", &["tiny", "--json"]);
+    let document = ran.json();
+    assert_eq!(ids(&document), json!([[], ["tiny"], []]));
+    let message = document["error"]["message"].as_str().unwrap();
+    assert!(message.starts_with("publish tiny: '2.0+gpu'"), "{message}");
+    assert_eq!(document["error"].get("errors"), None);
+
+    // Of a tar, nobody sees anything before the end.
+    let ran = publish("oci-layout:{temp}/layout.tar", &["--json"]);
+    assert_eq!(ids(&ran.json()), json!([[], ["agent", "tiny"], []]));
+    let temp = workshop.machine.temp.path();
+    assert!(!names_in(temp).iter().any(|name| name.contains(".tar")));
+}
+
+/// The models of a document, those that failed, and those that were not tried.
+fn ids(document: &Value) -> Value {
+    let ids = |list: &str, key: &str| {
+        let list = document[list].as_array().unwrap().iter();
+        list.map(|model| model[key].clone()).collect::<Vec<_>>()
+    };
+    json!([
+        ids("models", "model"),
+        ids("failed", "id"),
+        document["not_tried"]
+    ])
+}
+
+#[test]
+fn what_was_published_before_a_registry_refuses_is_told() {
+    let (workshop, registry) = (Workshop::registered(), Registry::start());
+    let refused = Rule::when(|request: &Request| {
+        request.method != "GET" && request.path_only().contains("/ours/sir/")
+    });
+    registry.server().rule(refused.status(403));
+    let ran = workshop.run(&format!(
+        "publish --to oci://{}/ours --json",
+        registry.host()
+    ));
+    assert_eq!(ran.code, 8, "{ran:?}");
+    let document = ran.json();
+    assert_eq!(ids(&document), json!([["agent"], ["sir"], ["tiny"]]));
+    let message = document["error"]["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("1 of 3 models failed, and 1 was not tried: publish sir: "),
+        "{message}"
+    );
+    assert!(registry.manifest_of("ours/agent", "1.0.0").is_some());
+    assert_eq!(registry.manifest_of("ours/tiny", "1.0.0"), None);
 }
