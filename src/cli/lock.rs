@@ -7,10 +7,10 @@ use clap::{ArgAction, ArgMatches, Command, value_parser};
 use super::args::{self, Which, all, flag, is_set, option};
 use super::ending::{CliError, CliResult, LOCK_STALE, failed, reported};
 use super::session::Session;
-use super::{Mount, render, several};
+use super::several::{self, Named};
+use super::{Mount, render};
 use crate::error::chain;
 use crate::lock::{DEFAULT_FILE, LockChange, LockEntry, LockOptions, LockReport, LockState};
-use crate::{ModelAddress, Result};
 
 const FILE: &str = "modelrack_file";
 const CHECK: &str = "modelrack_check";
@@ -21,6 +21,7 @@ const EXCLUDE: &str = "modelrack_exclude";
 pub(super) const EXAMPLES: &str = "
     lock                             renew the lock, or lock all installed models
     lock fast-whisper/tiny@fp16      add a model
+    lock 'fast-whisper/*'            add all that match
     lock --update fast-whisper/tiny  take what its source has now
     lock --check                     exit with 9 if the lock is stale
     pull --locked                    pull exactly that, on another machine
@@ -59,16 +60,11 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
         .exclude(all::<String>(matches, EXCLUDE))
         .offline(session.output.offline)
         .cancel(session.cancel.clone());
-    options.models = match updates.as_slice() {
-        [] => {
-            let words = several::words(session, matches, Which::Offered)?.into_iter();
-            words.map(|word| word.address()).collect::<Result<_>>()?
-        }
-        updates => {
-            let addresses = updates.iter().map(|word| word.parse());
-            addresses.collect::<Result<Vec<ModelAddress>>>()?
-        }
+    let named = match updates.is_empty() {
+        true => Named::of(several::words(session, matches, Which::Offered)?)?,
+        false => Named::of_names(updates)?,
     };
+    options = options.models(named.models).patterns(named.patterns);
     let is_check = is_set(matches, CHECK);
     let report = session.metered_as("Looking up models", |meter| {
         let options = options.progress(meter);

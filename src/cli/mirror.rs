@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::args::{self, Which, flag, is_set, option, text, value};
 use super::ending::CliResult;
 use super::session::Session;
-use super::several::{self, Failures};
+use super::several::{self, Failures, Named};
 use super::table::Table;
 use super::{Mount, render};
 use crate::lock::DEFAULT_FILE;
@@ -86,21 +86,18 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
         .offline(session.output.offline)
         .cancel(session.cancel.clone());
     let mut is_one = false;
-    match value::<PathBuf>(matches, LOCKED) {
+    let named = match value::<PathBuf>(matches, LOCKED) {
         Some(file) => {
-            options = options.locked(file).models(several::locked(matches, file)?);
+            options = options.locked(file);
+            several::locked(matches, file)?
         }
         None => {
             let words = several::words(session, matches, Which::Offered)?;
             is_one = words.len() < 2 && !words.iter().any(several::Word::is_pattern);
-            for word in words {
-                match word.is_pattern() {
-                    true => options.patterns.push(word.pattern()?),
-                    false => options.models.push(word.address()?),
-                }
-            }
+            Named::of(words)?
         }
-    }
+    };
+    options = options.models(named.models).patterns(named.patterns);
     let is_dry_run = is_set(matches, args::DRY_RUN);
     let report = session.metered_as("Looking up models", |meter| {
         let options = options.progress(meter);

@@ -82,7 +82,9 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     for (id, frozen) in locks {
         if let Some(file) = value::<PathBuf>(matches, id) {
             let locked = LockedOptions::default().file(file).frozen(frozen);
-            let locked = locked.models(several::locked(matches, file)?).pull(options);
+            let named = several::locked(matches, file)?;
+            let locked = locked.models(named.models).patterns(named.patterns);
+            let locked = locked.pull(options);
             return pulls::locked(session, &locked, is_dry_run);
         }
     }

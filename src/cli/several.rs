@@ -95,26 +95,57 @@ fn refuse_second_version(name: &str, version: &str, word: &str) -> Result<()> {
     )))
 }
 
+/// Addresses and patterns of one command line.
+#[derive(Debug, Default)]
+pub(super) struct Named {
+    pub(super) models: Vec<ModelAddress>,
+    pub(super) patterns: Vec<ModelPattern>,
+}
+
+impl Named {
+    /// Tells patterns from addresses.
+    pub(super) fn of(words: impl IntoIterator<Item = Word>) -> Result<Self> {
+        let mut named = Self::default();
+        for word in words {
+            match word.is_pattern() {
+                true => named.patterns.push(word.pattern()?),
+                false => named.models.push(word.address()?),
+            }
+        }
+        Ok(named)
+    }
+
+    /// Reads words of which each is a model with its version, or a pattern.
+    pub(super) fn of_names(names: impl IntoIterator<Item = String>) -> Result<Self> {
+        let mut named = Self::default();
+        for name in names {
+            match ModelPattern::is_pattern(&name) {
+                true => named.patterns.push(name.parse()?),
+                false => named.models.push(name.parse()?),
+            }
+        }
+        Ok(named)
+    }
+}
+
 /// Reads the models of a command line that are in a lock, which tells versions from models.
-pub(super) fn locked(matches: &ArgMatches, lock: &Path) -> CliResult<Vec<ModelAddress>> {
-    let mut words = all::<String>(matches, args::MODEL);
-    words.extend(all::<String>(matches, args::VERSION));
-    let addresses = |words: &[String]| -> Result<Vec<ModelAddress>> {
-        words.iter().map(|word| word.parse()).collect()
-    };
-    let [first, second, ..] = words.as_slice() else {
-        return Ok(addresses(&words)?);
+pub(super) fn locked(matches: &ArgMatches, lock: &Path) -> CliResult<Named> {
+    let mut names = all::<String>(matches, args::MODEL);
+    names.extend(all::<String>(matches, args::VERSION));
+    let [first, second, ..] = names.as_slice() else {
+        return Ok(Named::of_names(names)?);
     };
     let lock = Lock::read(lock)?;
     let pair = format!("{first} {second}");
-    match pair.parse().is_ok_and(|model| lock.get(&model).is_some()) {
-        true => {
-            let mut all = addresses(&words[2..])?;
-            all.push(ModelAddress::parse(first, Some(second))?);
-            Ok(all)
-        }
-        false => Ok(addresses(&words)?),
+    let is_version = match ModelPattern::is_pattern(first) {
+        // No model's name is without a group, and no version of the lock is a pattern.
+        true => lock.models().any(|locked| locked.model.version() == second),
+        false => pair.parse().is_ok_and(|model| lock.get(&model).is_some()),
+    };
+    if is_version {
+        names.splice(..2, [pair]);
     }
+    Ok(Named::of_names(names)?)
 }
 
 /// Returns whether a second word is another model, rather than the version of the first. That is told by how it is written,

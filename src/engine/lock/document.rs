@@ -13,7 +13,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::wire::{LockWire, line_of, reason};
+use super::wire::{LockWire, line_of, merge_marker, reason};
 use crate::archive::ArchiveFormat;
 use crate::catalog::Pin;
 use crate::digest::{Checksum, Digest, GitBlobId};
@@ -142,8 +142,11 @@ impl Lock {
             let [_, most] = sizes_apart(text.len() as u64, MAX_LOCK_BYTES);
             return Err(refuse(format!("the lock has more than {most}")));
         }
-        let malformed = |error: &toml::de::Error| {
-            refuse(format!("the lock is malformed: {}", reason(error, text)))
+        let malformed = |error: &toml::de::Error| match merge_marker(text) {
+            Some((line, marker)) => refuse(format!(
+                "line {line}: a merge is unfinished here, '{marker}' stands where its conflict was not resolved"
+            )),
+            None => refuse(format!("the lock is malformed: {}", reason(error, text))),
         };
         let head: VersionWire = toml::from_str(text).map_err(|error| malformed(&error))?;
         match head.version {

@@ -6,6 +6,7 @@ mod resolve;
 mod wire;
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,9 +16,12 @@ use crate::catalog::{Metadata, RemoteModel};
 use crate::digest::Digest;
 use crate::disk::write::replace_file;
 use crate::engine::Engine;
+use crate::engine::lookup::reading::read_pattern;
+use crate::engine::pull::PullOptions;
 use crate::engine::pull::selection::Selection;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{ModelAddress, ModelRef};
+use crate::http::call::Call;
+use crate::model::{ModelAddress, ModelPattern, ModelRef};
 use crate::progress::{CancelToken, Progress};
 use crate::relpath::RelPath;
 use crate::setters::setters;
@@ -44,6 +48,9 @@ pub struct LockOptions {
     /// Only these models; the others of the lock stay as they are, and no source is asked about them. Default: all models of
     /// the lock or, if there is no lock, all that are installed.
     pub models: Vec<ModelAddress>,
+    /// All models that match one of these patterns: of the lock and, unless that is only checked or updated, of what the sources
+    /// offer.
+    pub patterns: Vec<ModelPattern>,
     /// Take what the sources have now of the models named, even where what is locked still holds: the commit, above all. They
     /// must be in the lock.
     pub update: bool,
@@ -65,6 +72,7 @@ impl Default for LockOptions {
         Self {
             file: DEFAULT_FILE.into(),
             models: Vec::new(),
+            patterns: Vec::new(),
             update: false,
             include: Vec::new(),
             exclude: Vec::new(),
@@ -78,6 +86,7 @@ impl Default for LockOptions {
 setters!(LockOptions {
     file: impl Into<PathBuf>,
     models: [ModelAddress],
+    patterns: [ModelPattern],
     update: bool,
     include: [impl Into<String>],
     exclude: [impl Into<String>],
@@ -313,12 +322,18 @@ impl Engine {
             false => Some(Lock::read(&options.file)?),
         };
         let records = self.records()?;
-        let (wanted, mut entries) =
-            self.wanted_of(options, known.as_ref(), &records, is_writing)?;
-        let mut lock = known.unwrap_or_default();
-        let before = lock.models.len();
         let call = self.call(options.offline, &options.cancel.child());
         let call = call.with_progress(options.progress.as_ref()).remembering();
+        let (wanted, mut entries) = match options.names_models() {
+            false => wanted_of_all(known.as_ref(), &records),
+            true => {
+                let wanted =
+                    self.wanted_of(options, known.as_ref(), &records, is_writing, &call)?;
+                (wanted, Vec::new())
+            }
+        };
+        let mut lock = known.unwrap_or_default();
+        let before = lock.models.len();
         let resolved = self.resolve_all(&records, &wanted, &call)?;
         let asked = wanted
             .iter()
@@ -347,55 +362,100 @@ impl Engine {
         Ok(report)
     }
 
-    /// Returns the models to ask about, and the entries of those that have no source.
+    /// Returns the models to ask about of those that are named.
     fn wanted_of(
         &self,
         options: &LockOptions,
         lock: Option<&Lock>,
         records: &Records,
         is_writing: bool,
-    ) -> Result<(Vec<Wanted>, Vec<LockEntry>)> {
-        let mut without_source = Vec::new();
-        let of_lock = |locked: &LockedModel| Wanted::of_locked(locked);
-        if options.models.is_empty() {
-            if let Some(lock) = lock {
-                return Ok((lock.models().map(of_lock).collect(), without_source));
-            }
-            let mut wanted = Vec::new();
-            for (model, record) in records.iter() {
-                match record.made_by_hand {
-                    true => without_source.push(LockEntry::new(model, LockState::NoSource)),
-                    false => wanted.push(Wanted::of_installed(&model, record)),
-                }
-            }
-            return Ok((wanted, without_source));
-        }
+        call: &Call,
+    ) -> Result<Vec<Wanted>> {
         let must_be_locked = options.update || !is_writing;
         let selection = Selection {
             include: options.include.clone(),
             exclude: options.exclude.clone(),
         };
+        let empty = Lock::default();
+        let lock = lock.unwrap_or(&empty);
         let (mut wanted, mut seen) = (Vec::new(), BTreeSet::new());
         for address in &options.models {
             let reading = self.reading(address)?;
-            let named = |locked: &&LockedModel| reading.is_of(&locked.model);
-            let locked: Vec<_> = lock
-                .iter()
-                .flat_map(|lock| lock.models())
-                .filter(named)
-                .collect();
-            match locked.as_slice() {
-                [] if must_be_locked => return Err(not_locked(address, &options.file)),
-                [] => wanted.push(Wanted::of_address(address, &selection, records)),
-                locked => wanted.extend(locked.iter().copied().map(of_lock)),
+            let before = wanted.len();
+            let named = lock.models().filter(|locked| reading.is_of(&locked.model));
+            wanted.extend(named.map(Wanted::of_locked));
+            if wanted.len() == before {
+                match must_be_locked {
+                    true => return Err(not_locked(address, &options.file)),
+                    false => wanted.push(Wanted::of_address(address, &selection, records)),
+                }
+            }
+        }
+        for pattern in &options.patterns {
+            if must_be_locked {
+                let matching = self.locked_matching(lock, pattern, &options.file)?;
+                wanted.extend(matching.into_iter().map(Wanted::of_locked));
+                continue;
+            }
+            for offer in self.find_matching(pattern, &PullOptions::default(), call)? {
+                wanted.push(match lock.get(&offer.remote.model) {
+                    Some(locked) => Wanted::of_locked(locked),
+                    None => {
+                        let address = ModelAddress::from(&offer.remote.model);
+                        Wanted::of_address(&address, &selection, records)
+                    }
+                });
             }
         }
         wanted.retain(|wanted| seen.insert(wanted.address.to_string()));
-        Ok((wanted, without_source))
+        Ok(wanted)
+    }
+
+    /// Returns the models of a lock that match a pattern; at least one.
+    fn locked_matching<'l>(
+        &self,
+        lock: &'l Lock,
+        pattern: &ModelPattern,
+        file: &Path,
+    ) -> Result<Vec<&'l LockedModel>> {
+        let readings = read_pattern(&self.sources.all(), pattern)?;
+        let is_match = |locked: &&LockedModel| {
+            let (name, version) = (locked.model.name().to_string(), locked.model.version());
+            readings.iter().any(|(glob, wanted)| {
+                glob.matches(&name) && wanted.as_deref().is_none_or(|wanted| wanted == version)
+            })
+        };
+        let matching: Vec<_> = lock.models().filter(is_match).collect();
+        match matching.is_empty() {
+            true => Err(not_locked(pattern, file)),
+            false => Ok(matching),
+        }
     }
 }
 
-fn not_locked(address: &ModelAddress, file: &Path) -> Error {
+impl LockOptions {
+    fn names_models(&self) -> bool {
+        !self.models.is_empty() || !self.patterns.is_empty()
+    }
+}
+
+/// Returns all models of the lock or, if there is none, all that are installed, and the entries of those that have no source.
+fn wanted_of_all(lock: Option<&Lock>, records: &Records) -> (Vec<Wanted>, Vec<LockEntry>) {
+    let (mut wanted, mut without_source) = (Vec::new(), Vec::new());
+    if let Some(lock) = lock {
+        wanted.extend(lock.models().map(Wanted::of_locked));
+        return (wanted, without_source);
+    }
+    for (model, record) in records.iter() {
+        match record.made_by_hand {
+            true => without_source.push(LockEntry::new(model, LockState::NoSource)),
+            false => wanted.push(Wanted::of_installed(&model, record)),
+        }
+    }
+    (wanted, without_source)
+}
+
+fn not_locked(address: &impl Display, file: &Path) -> Error {
     let message = format!("'{address}' is not in the lock: {}", file.display());
     Error::argument(message).naming(file)
 }

@@ -20,7 +20,7 @@ use crate::engine::transfer::local_copies::LocalCopies;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::call::Call;
 use crate::manifest::Manifest;
-use crate::model::ModelAddress;
+use crate::model::{ModelAddress, ModelPattern};
 use crate::setters::setters;
 use crate::source::stored::Stored;
 use crate::source::{LockedVersion, Source, at_once};
@@ -53,6 +53,8 @@ pub struct LockedOptions {
     pub file: PathBuf,
     /// Only these models. Default: all of the lock.
     pub models: Vec<ModelAddress>,
+    /// Only those that match one of these patterns, beside those that are named.
+    pub patterns: Vec<ModelPattern>,
     /// Ask no source what it offers. Default: ask, and fail with [`ErrorKind::LockStale`] if that is not what the lock says.
     pub frozen: bool,
     /// How to pull. Which files are pulled is up to the lock.
@@ -64,6 +66,7 @@ impl Default for LockedOptions {
         Self {
             file: super::DEFAULT_FILE.into(),
             models: Vec::new(),
+            patterns: Vec::new(),
             frozen: false,
             pull: PullOptions::default(),
         }
@@ -73,6 +76,7 @@ impl Default for LockedOptions {
 setters!(LockedOptions {
     file: impl Into<PathBuf>,
     models: [ModelAddress],
+    patterns: [ModelPattern],
     frozen: bool,
     pull: PullOptions,
 });
@@ -113,7 +117,7 @@ impl Engine {
 
     /// Returns the models that are meant.
     fn chosen<'l>(&self, lock: &'l Lock, options: &LockedOptions) -> Result<Vec<&'l LockedModel>> {
-        if options.models.is_empty() {
+        if options.models.is_empty() && options.patterns.is_empty() {
             return Ok(lock.models().collect());
         }
         let mut chosen: Vec<&LockedModel> = Vec::new();
@@ -124,6 +128,9 @@ impl Engine {
             if chosen.len() == before {
                 return Err(not_locked(address, &options.file));
             }
+        }
+        for pattern in &options.patterns {
+            chosen.extend(self.locked_matching(lock, pattern, &options.file)?);
         }
         chosen.sort_by(|a, b| a.model.cmp(&b.model));
         chosen.dedup_by(|a, b| a.model == b.model);

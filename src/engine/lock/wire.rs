@@ -228,3 +228,15 @@ pub(super) fn reason(error: &toml::de::Error, text: &str) -> String {
         None => format!("line {line}: {message}"),
     }
 }
+
+/// Finds the first line by which a tool for version control marks what it could not merge; returns its number and the marker.
+pub(super) fn merge_marker(text: &str) -> Option<(usize, &str)> {
+    let markers = ["<<<<<<<", "|||||||", "=======", ">>>>>>>"];
+    let marker = |line: &str| {
+        let found = line.get(..7).filter(|start| markers.contains(start))?;
+        let rest = &line[found.len()..];
+        (rest.is_empty() || rest.starts_with([' ', '\r'])).then_some(found.len())
+    };
+    let mut lines = text.lines().zip(1..);
+    lines.find_map(|(line, number)| Some((number, &line[..marker(line)?])))
+}

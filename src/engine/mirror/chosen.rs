@@ -33,12 +33,10 @@ impl Mirroring<'_> {
         let options = self.options;
         let mut chosen: BTreeMap<ModelRef, Chosen> = BTreeMap::new();
         if let Some(file) = &options.locked {
-            if !options.patterns.is_empty() {
-                let message = "a lock names its models, so no pattern can";
-                return Err(Error::argument(message));
-            }
-            let locked = LockedOptions::default().file(file);
-            let locked = locked.models(options.models.iter().cloned());
+            let locked = LockedOptions::default()
+                .file(file)
+                .models(options.models.iter().cloned())
+                .patterns(options.patterns.iter().cloned());
             let offers = self
                 .engine
                 .locked_offers(&locked, &self.records, &self.call)?;

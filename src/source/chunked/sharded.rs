@@ -142,7 +142,7 @@ impl Index {
             Ok(shard)
         });
         let shard = shard.map_err(|error| match error.is_missing() {
-            true => Error::registry_from(&urls[0], "a part of the index is not there", error),
+            true => error.step("a part of the index is not there"),
             false => error,
         })?;
         if let Err(error) = self.cache.write_shard(digest, &shard) {

@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::PathBuf;
 
+use modelrack::cli::Mount;
 use serde_json::json;
 
 use super::program::{Running, finish, rack as program};
-use super::{Ran, mount, run_words};
+use super::{Ran, mount, run_line, run_words};
 use crate::support::disk::names_in;
 use crate::support::rack::{Rack, sample};
 use crate::support::server::Rule;
@@ -112,6 +113,129 @@ fn a_stale_lock_ends_with_9_and_says_what_moved() {
     );
     pull(&rack, "locked", "").success();
     rack.assert_files("g/m v1", &files);
+}
+
+#[test]
+fn patterns_name_models_that_are_offered_and_then_those_of_the_lock() {
+    let rack = Rack::with_model();
+    rack.publish("g/n v2", &sample());
+    rack.publish("other/m v1", &sample());
+    let shown = file(&rack).display().to_string();
+    let out = lock(&rack, "g/*").quiet_success();
+    assert_eq!(out, format!("{shown}: 2 added\n"));
+    let out = lock(&rack, "* v1").quiet_success();
+    assert_eq!(out, format!("{shown}: 1 added, 2 kept\n"));
+    // What is new at the source is no matter of a check, an update or a pull.
+    rack.publish("g/o v1", &sample());
+    for (line, count) in [
+        ("--check g/*", "3 as locked"),
+        ("--update g/*@v2", "3 kept"),
+    ] {
+        let out = lock(&rack, line).quiet_success();
+        assert_eq!(out, format!("{shown}: {count}\n"), "{line}");
+    }
+    for (words, names) in [("g/* v2", "n"), ("g/*", "m n"), ("*/m@v1 g/n", "m n m")] {
+        for how in ["locked", "frozen"] {
+            let report = pull(&rack, how, &format!("{words} --json")).json();
+            let models = report["models"].as_array().unwrap().iter();
+            let models: Vec<_> = models.map(|it| it["model"].as_str().unwrap()).collect();
+            assert_eq!(models.join(" "), names, "{how} {words}");
+        }
+    }
+    let out = lock(&rack, "g/[o]").quiet_success();
+    assert_eq!(out, format!("{shown}: 1 added, 3 kept\n"));
+    for (ran, code) in [
+        (lock(&rack, "none/*"), 3),
+        (lock(&rack, "--check none/*"), 2),
+        (lock(&rack, "--update g/*@v9"), 2),
+        (pull(&rack, "frozen", "none/*"), 2),
+    ] {
+        assert_eq!(ran.code, code, "{ran:?}");
+    }
+}
+
+/// Each is refused with a code and a line of the file, and nothing is pulled.
+#[test]
+fn a_lock_that_cannot_be_right_ends_with_a_code_that_tells_why() {
+    let rack = Rack::with_model();
+    lock(&rack, "g/m v1").success();
+    let good = fs::read_to_string(file(&rack)).unwrap();
+    let digest = modelrack::Digest::of(&sample()[0].1).to_string();
+    let other = modelrack::Digest::of(b"something else").to_string();
+    let cases = [
+        (
+            "of a later version",
+            good.replace("version = 1", "version = 2"),
+            ["REGISTRY_ERROR", "version 2"],
+            1,
+        ),
+        (
+            "with a digest that is none",
+            good.replace(&digest, "0123"),
+            ["REGISTRY_ERROR", "the digest '0123'"],
+            1,
+        ),
+        (
+            "with the digest of another file",
+            good.replace(&digest, &other),
+            ["HASH_MISMATCH", "the file 'config.json' of 'g/m v1'"],
+            6,
+        ),
+        (
+            "with a path that leaves the folder",
+            good.replace("\"config.json\"", "\"../config.json\""),
+            ["REGISTRY_ERROR", "the path '../config.json'"],
+            1,
+        ),
+        (
+            "with the marks of a merge",
+            good.replace("kind = ", "<<<<<<< HEAD\nkind = "),
+            ["REGISTRY_ERROR", "a merge is unfinished"],
+            1,
+        ),
+    ];
+    for (what, bad, [code, words], exit) in cases {
+        assert_ne!(bad, good, "{what}");
+        fs::write(file(&rack), bad).unwrap();
+        for how in ["locked", "frozen"] {
+            let ran = pull(&rack, how, "--json");
+            let error = &ran.json()["error"];
+            assert_eq!((ran.code, &error["code"]), (exit, &json!(code)), "{what}");
+            let said = error.to_string();
+            assert!(said.contains(words), "{what}: {said}");
+        }
+        assert_eq!(rack.listed().0, Vec::<String>::new(), "{what}");
+    }
+
+    // A source that is not configured here: its digests are what counts, if any other has them.
+    fs::write(
+        file(&rack),
+        good.replace("source = \"\"", "source = \"elsewhere\""),
+    )
+    .unwrap();
+    pull(&rack, "frozen", "").success();
+    rack.assert_sample_installed();
+    let bare = Rack::new();
+    let sourceless = Mount::new(bare.bare_config()).environment(bare.environment());
+    let frozen = format!("pull --frozen={} --json", file(&rack).display());
+    for (ran, [code, words], exit) in [
+        (
+            models(&bare, &frozen),
+            ["NETWORK_ERROR", "the registry lists a file that does not"],
+            5,
+        ),
+        (
+            run_line(&sourceless, &frozen),
+            ["REGISTRY_ERROR", "locked from the chunked source"],
+            1,
+        ),
+    ] {
+        let error = &ran.json()["error"];
+        assert_eq!((ran.code, &error["code"]), (exit, &json!(code)), "{ran:?}");
+        let said = error.to_string();
+        assert!(said.contains(words), "{said}");
+        assert_eq!(bare.listed().0, Vec::<String>::new());
+    }
 }
 
 #[test]

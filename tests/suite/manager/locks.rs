@@ -351,6 +351,15 @@ fn a_digest_that_was_tampered_with_is_refused() {
     assert_eq!(error.code(), "HASH_MISMATCH", "{error}");
 }
 
+/// What is left of a merge if nobody resolves its conflict.
+fn conflict(text: &str, line_end: &str) -> String {
+    let manifest = text.lines().find(|line| line.starts_with("manifest"));
+    let manifest = manifest.unwrap();
+    let other = manifest.replace("manifest = \"", "manifest = \"f");
+    let both = format!("<<<<<<< HEAD\n{manifest}\n=======\n{other}\n>>>>>>> renewed");
+    text.replace(manifest, &both).replace('\n', line_end)
+}
+
 #[test]
 fn what_is_no_lock_is_refused_with_the_line() {
     let rack = Rack::with_model();
@@ -419,6 +428,14 @@ fn what_is_no_lock_is_refused_with_the_line() {
             "'g/m v1' is locked twice".to_owned(),
         ),
         (good.replace("]\n", ""), "line".to_owned()),
+        (
+            conflict(&good, "\n"),
+            format!("line {manifest_line}: a merge is unfinished here, '<<<<<<<'"),
+        ),
+        (
+            conflict(&good, "\r\n"),
+            format!("line {manifest_line}: a merge is unfinished here, '<<<<<<<'"),
+        ),
     ];
     for (bad, expected) in cases {
         assert_ne!(bad, good, "{expected}");

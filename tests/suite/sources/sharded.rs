@@ -211,7 +211,7 @@ fn a_shard_that_is_not_what_was_announced_is_refused() {
         (
             "nothing",
             |rack, path| _ = rack.server.rule(Rule::path(path).status(404)),
-            "REGISTRY_ERROR",
+            "NETWORK_ERROR",
             "a part of the index is not there",
         ),
         (
