@@ -49,7 +49,8 @@
 //! a header of its own, so that adding a model adds lines and nothing else. Paths have `/` on every system. Later versions add
 //! keys, which readers ignore; a file with another `version` is refused.
 
-pub use crate::engine::lock::document::{Lock, LockedFile, LockedModel};
+pub use crate::engine::lock::document::Lock;
+pub use crate::engine::lock::locked::{LockedFile, LockedModel};
 pub use crate::engine::lock::pull::LockedOptions;
 pub use crate::engine::lock::{
     DEFAULT_FILE, LockChange, LockEntry, LockOptions, LockReport, LockState,

@@ -11,6 +11,7 @@ use unicode_width::UnicodeWidthStr;
 
 #[cfg(feature = "unstable-completion")]
 pub(super) use super::completion::complete;
+pub(super) use super::which::Which;
 use super::{Flag, Mount};
 use crate::config::RateLimit;
 use crate::quantity::ByteSize;
@@ -94,58 +95,6 @@ pub(super) fn model(mount: &Mount, which: Which, required: bool) -> [Arg; 2] {
         complete(model, mount, which),
         complete(version, mount, which.versions()),
     ]
-}
-
-/// The names that complete an argument.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(
-    not(feature = "unstable-completion"),
-    allow(dead_code, reason = "only completion asks")
-)]
-pub(super) enum Which {
-    /// Names of installed models.
-    Installed,
-    /// Names in cached registries.
-    Offered,
-    /// Versions of installed models.
-    InstalledVersions,
-    /// Those, and paths of folders.
-    InstalledVersionsOrFolders,
-    /// Versions in cached registries.
-    OfferedVersions,
-    /// Versions and names of installed models.
-    InstalledOrVersions,
-    /// Versions and names in cached registries.
-    OfferedOrVersions,
-    /// Keys and names of sources.
-    Sources,
-    /// Those, and names of installed models.
-    InstalledOrSources,
-    /// Refs, configured or cached.
-    Refs,
-    /// Ids in the project of the current folder.
-    #[cfg(feature = "author")]
-    Registered,
-    /// Ids in that project, and paths.
-    #[cfg(feature = "author")]
-    RegisteredOrPaths,
-}
-
-impl Which {
-    fn versions(self) -> Self {
-        match self {
-            Self::Installed | Self::InstalledOrSources => Self::InstalledVersions,
-            _ => Self::OfferedVersions,
-        }
-    }
-
-    /// What completes the words behind the first model of several.
-    pub(super) fn versions_or_more(self) -> Self {
-        match self {
-            Self::Installed => Self::InstalledOrVersions,
-            _ => Self::OfferedOrVersions,
-        }
-    }
 }
 
 #[cfg(not(feature = "unstable-completion"))]

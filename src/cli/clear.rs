@@ -3,7 +3,7 @@
 use clap::{ArgMatches, Command};
 
 use super::args::{self, flag, string};
-use super::ending::CliResult;
+use super::failure::CliResult;
 use super::session::Session;
 use super::{Mount, render};
 use crate::ClearOptions;

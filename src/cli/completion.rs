@@ -8,7 +8,7 @@ use clap_complete::engine::{
 };
 
 use super::Mount;
-use super::args::Which;
+use super::which::Which;
 use crate::{ListOptions, Manager, ModelRef, RemoteOptions, Result};
 
 /// Completes an argument with names.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{ArgMatches, Command, value_parser};
 
 use super::args::{self, Which, complete, flag, is_set, positional, text, value};
-use super::ending::CliResult;
+use super::failure::CliResult;
 use super::session::Session;
 use super::several::is_known;
 use super::{Mount, render};

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use clap::{ArgMatches, Command};
 
 use super::args::Which;
-use super::ending::CliResult;
+use super::failure::CliResult;
 use super::render::or_dash;
 use super::session::Session;
 use super::table::Table;

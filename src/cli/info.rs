@@ -6,7 +6,7 @@ use clap::{ArgMatches, Command};
 use serde_json::Value;
 
 use super::args::{self, Which, flag, is_set, text};
-use super::ending::CliResult;
+use super::failure::CliResult;
 use super::list::{self, downloaded};
 use super::offers::{Detail, Offers, print_offers};
 use super::render::{self, or_dash};

@@ -7,7 +7,7 @@ use clap::{ArgMatches, Command};
 use serde::Serialize;
 
 use super::args::{self, flag, is_set, option, positional, string, text};
-use super::ending::CliResult;
+use super::failure::CliResult;
 use super::offers::{Detail, Offers, SOURCES, note_not_shown, print_offers};
 use super::render::or_dash;
 use super::selection::{self, Selection};

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, ArgMatches, Command, value_parser};
 
 use super::args::{self, Which, all, flag, is_set, option};
-use super::ending::{CliError, CliResult, LOCK_STALE, failed, reported};
+use super::ending::{LOCK_STALE, failed, reported};
+use super::failure::{CliError, CliResult};
 use super::session::Session;
 use super::several::{self, Named};
 use super::{Mount, render};

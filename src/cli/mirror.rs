@@ -6,7 +6,7 @@ use clap::{ArgMatches, Command, value_parser};
 use serde::Serialize;
 
 use super::args::{self, Which, flag, is_set, option, text, value};
-use super::ending::CliResult;
+use super::failure::CliResult;
 use super::session::Session;
 use super::several::{self, Failures, Named};
 use super::table::Table;

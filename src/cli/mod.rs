@@ -82,6 +82,7 @@ mod copy;
 mod derive;
 mod du;
 mod ending;
+mod failure;
 mod filter;
 mod hint;
 mod info;
@@ -115,6 +116,7 @@ mod trace;
 mod unfinished;
 mod update;
 mod verify;
+mod which;
 
 use std::process::{ExitCode, Termination};
 
@@ -124,7 +126,7 @@ pub use console::{Captured, Console};
 pub use derive::{Host, ModelsArgs, ModelsCommand};
 pub use mount::{Flag, Mount, Output};
 
-use ending::{CliError, CliResult};
+use failure::{CliError, CliResult};
 use session::Session;
 
 use crate::{Error, Result};

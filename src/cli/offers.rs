@@ -5,7 +5,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::ending::{CliResult, reported};
+use super::ending::reported;
+use super::failure::CliResult;
 use super::render::{self, or_dash};
 use super::session::Session;
 use super::table::{Table, print_plain};

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::Mount;
 use super::args::{self, Which};
-use super::ending::CliResult;
+use super::failure::CliResult;
 use super::session::Session;
 
 pub(super) const EXAMPLES: &str = r#"

@@ -3,7 +3,7 @@
 use clap::{ArgMatches, Command, value_parser};
 
 use super::args::{self, flag, is_set, option, value};
-use super::ending::CliResult;
+use super::failure::CliResult;
 use super::session::Session;
 use super::table::Table;
 use super::{Mount, render};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, ArgMatches, Command, value_parser};
 
 use super::args::{self, Which, all, flag, is_set, option, string, value};
-use super::ending::CliResult;
+use super::failure::CliResult;
 use super::pulled::print_pulled;
 use super::session::Session;
 use super::{Mount, pulls, render, several};

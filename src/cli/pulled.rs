@@ -1,6 +1,6 @@
 //! What pulls did, in words.
 
-use super::ending::CliResult;
+use super::failure::CliResult;
 use super::render;
 use super::session::Session;
 use crate::PullReport;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::ending::CliResult;
+use super::failure::CliResult;
 use super::pulled::print_pulled;
 use super::render;
 use super::session::Session;

@@ -5,7 +5,7 @@ use std::fmt;
 use clap::{ArgMatches, Command};
 
 use super::args::{self, Which, flag, is_set};
-use super::ending::CliResult;
+use super::failure::CliResult;
 use super::session::Session;
 use super::several::{self, Failures, Word};
 use super::{Mount, render, unfinished};

@@ -4,7 +4,7 @@ use clap::{ArgMatches, Command};
 
 use super::Mount;
 use super::args::{self, all, flag, is_set, positional, string};
-use super::ending::CliResult;
+use super::failure::CliResult;
 use super::offers::{Detail, Offers, SOURCES, print_offers};
 use super::render::{self, or_dash};
 use super::session::Session;

@@ -16,7 +16,7 @@ use tracing::{Dispatch, dispatcher};
 
 use super::args::{self, is_set};
 use super::console::{Console, is_dumb};
-use super::ending::{CliError, CliResult};
+use super::failure::{CliError, CliResult};
 use super::meter::{Meter, Style};
 use super::render::{self, SafeJson, safe};
 use super::trace::{Events, Warnings};

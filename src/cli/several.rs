@@ -8,7 +8,8 @@ use clap::{Arg, ArgAction, ArgMatches};
 use serde::Serialize;
 
 use super::args::{self, Which, all, complete, positional, text};
-use super::ending::{CliError, CliResult, print_hint, reported};
+use super::ending::{print_hint, reported};
+use super::failure::{CliError, CliResult};
 use super::hint::hint;
 use super::session::Session;
 use super::{Mount, unfinished};

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use clap::builder::styling::AnsiColor;
 use unicode_width::UnicodeWidthStr;
 
-use super::ending::CliResult;
+use super::failure::CliResult;
 use super::render::{self, or_dash, safe};
 use super::session::Session;
 use super::table::Table;

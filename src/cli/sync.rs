@@ -8,7 +8,8 @@ use clap::{ArgMatches, Command};
 
 use super::args::{self, flag, is_set, option, string};
 use super::console::Console;
-use super::ending::{CliResult, reported};
+use super::ending::reported;
+use super::failure::CliResult;
 use super::meter::Meter;
 use super::render::safe;
 use super::session::Session;

@@ -5,7 +5,7 @@ use std::io::Write;
 use unicode_width::UnicodeWidthStr;
 
 use super::console::Console;
-use super::ending::CliResult;
+use super::failure::CliResult;
 use super::render::{Room, safe, shade, state_colour};
 use super::session::Session;
 

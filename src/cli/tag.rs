@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::args::{self, Which, all, list, option, string, value};
-use super::ending::{CliError, CliResult};
+use super::failure::{CliError, CliResult};
 use super::session::Session;
 use super::{Mount, metadata, render};
 use crate::installed::{Annotation, InstallOptions, InstalledModel};

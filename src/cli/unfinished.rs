@@ -1,6 +1,6 @@
 //! Finding the unfinished pulls that an address means, for commands about models that are not installed.
 
-use super::ending::CliResult;
+use super::failure::CliResult;
 use super::session::Session;
 use crate::installed::{PartialModel, Status};
 use crate::{ListOptions, ModelAddress, ModelRef};

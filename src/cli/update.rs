@@ -5,7 +5,8 @@ use std::fmt;
 use clap::{ArgMatches, Command};
 
 use super::args::{self, Which, flag, is_set};
-use super::ending::{CliResult, failed, reported};
+use super::ending::{failed, reported};
+use super::failure::CliResult;
 use super::pulled::describe;
 use super::session::Session;
 use super::{Mount, render};

@@ -4,7 +4,8 @@ use clap::{ArgMatches, Command};
 
 use super::args;
 use super::args::{Which, flag, is_set};
-use super::ending::{CliError, CliResult, DAMAGED};
+use super::ending::DAMAGED;
+use super::failure::{CliError, CliResult};
 use super::session::Session;
 use super::several::{self, Failures};
 use super::{Mount, render};

@@ -386,6 +386,12 @@ impl From<ErrorKind> for Error {
     }
 }
 
+impl From<InvalidUrl> for Error {
+    fn from(error: InvalidUrl) -> Self {
+        Self::argument(error.to_string())
+    }
+}
+
 /// Makes [`ManagerExt`](crate::ManagerExt) accept what converts without an error.
 impl From<Infallible> for Error {
     fn from(never: Infallible) -> Self {

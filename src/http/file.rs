@@ -7,11 +7,8 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::Path;
 
-use crate::http::tars::Tars;
+use crate::http::tars::{OpenDocument, Tars};
 use crate::http::transport::{Request, Response, TransportError};
-
-/// A document that is open, and the bytes of the file that are its content.
-pub(super) type OpenDocument = (File, Range<u64>);
 
 /// Opens the file of a URL: 200 with its bytes, 206 with a range, 404 if it does not exist, 403 without permission.
 pub(crate) fn get(

@@ -2,16 +2,19 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File, Metadata};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::archive::tar::TarMembers;
 use crate::error::{Error, IoContext, Result};
-use crate::http::file::OpenDocument;
 use crate::http::transport::TransportError;
 use crate::mutex::Mutex;
 use crate::platform::file_number;
+
+/// A document that is open, and the bytes of the file that are its content.
+pub(super) type OpenDocument = (File, Range<u64>);
 
 /// What is known of the tars that documents were requested of: each is read once, unless it changes.
 #[derive(Debug, Default)]

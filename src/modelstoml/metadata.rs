@@ -189,6 +189,22 @@ fn kept_bytes(value: &serde_json::Value) -> usize {
     below + size_of::<serde_json::Value>()
 }
 
+/// About how many bytes a table takes.
+#[cfg(feature = "author")]
+pub(super) fn toml_bytes(table: &Table) -> usize {
+    fn bytes(value: &Value) -> usize {
+        let below = match value {
+            Value::String(text) => text.len(),
+            Value::Array(values) => values.iter().map(bytes).sum(),
+            Value::Table(table) => toml_bytes(table),
+            _ => 0,
+        };
+        below + size_of::<Value>()
+    }
+    let values = table.iter().map(|(key, value)| key.len() + bytes(value));
+    map_bytes::<String, Value>(table.len()) + values.sum::<usize>()
+}
+
 fn read(value: Spanned<DeValue<'_>>) -> Option<serde_json::Value> {
     let value = Value::deserialize(ValueDeserializer::from(value));
     value.ok().map(json)

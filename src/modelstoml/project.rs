@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Display;
 use std::time::SystemTime;
 
 use serde::de::{Deserializer, Error as _};
@@ -10,16 +9,18 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::document::{self, Document, FileEntry};
-use super::metadata::{json_table, metadata_bytes};
+use super::metadata::{json_table, metadata_bytes, toml_bytes};
 use super::pieces::{entry_bytes, map_bytes};
-use super::reader::{read_project, toml_bytes};
-use super::{version, write};
+use super::version;
 use crate::catalog::Metadata;
 use crate::digest::Digest;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::{ModelName, ModelRef};
 use crate::relpath::RelPath;
 use crate::time::parse_rfc3339;
+
+/// The most that is kept of a project's registry, in bytes: as much as 50,000 models need.
+pub(super) const MAX_KEPT_BYTES: usize = 180 << 20;
 
 /// What is registered in a project, as [`Project::registry`](crate::project::Project::registry) returns it.
 ///
@@ -208,20 +209,8 @@ impl FileFacts {
 }
 
 impl ProjectRegistry {
-    /// Parses a registry; `location` names it in errors.
-    pub(crate) fn parse(text: &str, location: &dyn Display) -> Result<Self> {
-        let (mut registry, document) = read_project(text, location)?;
-        if write::is_cut_short(text) {
-            let message = "the end of the registry is missing";
-            return Err(Error::registry(location, message));
-        }
-        let joined = registry.join(document);
-        joined.map_err(|fault| Error::registry(location, fault))?;
-        Ok(registry)
-    }
-
     /// Takes over what the tables for all readers say: about registered models into their entries.
-    fn join(&mut self, document: Document<'_>) -> Result<(), String> {
+    pub(super) fn join(&mut self, document: Document<'_>) -> Result<(), String> {
         let Document {
             mut files,
             mut models,

@@ -4,18 +4,16 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use serde::de::DeserializeOwned;
+use toml::Spanned;
 use toml::de::{DeArray, DeString, DeTable, DeValue, ValueDeserializer};
-use toml::{Spanned, Table, Value};
 
 use super::document::Document;
 use super::pieces::{Piece, Room, Text, each_piece, entry_bytes, map_bytes};
-use super::project::{FileFacts, Files, ModelEntry, ProjectRegistry, TargetEntry};
+use super::project::{FileFacts, Files, MAX_KEPT_BYTES, ModelEntry, ProjectRegistry, TargetEntry};
 use super::tables::{Tables, duplicate, read, table};
+use super::write::is_cut_short;
 use crate::error::{Error, Result};
 use crate::relpath::{RelPath, shown};
-
-/// The most that is kept of a project's registry, in bytes: as much as 50,000 models need.
-pub(super) const MAX_KEPT_BYTES: usize = 180 << 20;
 
 /// A table whose entries are typed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,11 +47,25 @@ struct Reader<'t> {
     location: &'t dyn Display,
 }
 
+impl ProjectRegistry {
+    /// Parses a registry; `location` names it in errors.
+    pub(crate) fn parse(text: &str, location: &dyn Display) -> Result<Self> {
+        let (mut registry, document) = read_project(text, location)?;
+        if is_cut_short(text) {
+            let message = "the end of the registry is missing";
+            return Err(Error::registry(location, message));
+        }
+        let joined = registry.join(document);
+        joined.map_err(|fault| Error::registry(location, fault))?;
+        Ok(registry)
+    }
+}
+
 /// Reads a registry and the tables that every reader knows, with names of the text; `location` names it in errors.
 ///
 /// # Errors
 /// [`Registry`](crate::error::ErrorKind::Registry) when it is malformed, or has more than can be kept.
-pub(super) fn read_project<'t>(
+fn read_project<'t>(
     text: &'t str,
     location: &'t dyn Display,
 ) -> Result<(ProjectRegistry, Document<'t>)> {
@@ -330,23 +342,10 @@ fn table_bytes(table: &DeTable<'_>, above: usize) -> usize {
     MAP_BYTES * (above + 1) + table.values().map(bytes).sum::<usize>()
 }
 
-/// About how many bytes a table takes.
-pub(super) fn toml_bytes(table: &Table) -> usize {
-    fn bytes(value: &Value) -> usize {
-        let below = match value {
-            Value::String(text) => text.len(),
-            Value::Array(values) => values.iter().map(bytes).sum(),
-            Value::Table(table) => toml_bytes(table),
-            _ => 0,
-        };
-        below + size_of::<Value>()
-    }
-    let values = table.iter().map(|(key, value)| key.len() + bytes(value));
-    map_bytes::<String, Value>(table.len()) + values.sum::<usize>()
-}
-
 #[cfg(test)]
 mod tests {
+    use toml::Table;
+
     use super::*;
 
     fn read_all(text: &str) -> Result<ProjectRegistry> {

@@ -7,8 +7,7 @@ use toml::Value;
 
 use super::document::{Document, FileEntry, LeftOut, MAX_REGISTRY_BYTES};
 use super::metadata::toml_table;
-use super::project::{Files, ModelEntry, ProjectRegistry, TargetEntry};
-use super::reader::MAX_KEPT_BYTES;
+use super::project::{Files, MAX_KEPT_BYTES, ModelEntry, ProjectRegistry, TargetEntry};
 use crate::digest::{Digest, Hasher};
 use crate::error::{Error, Result};
 use crate::relpath::RelPath;

@@ -18,7 +18,6 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 
-use crate::error::Error;
 use crate::platform;
 use crate::secret::Secret;
 
@@ -152,12 +151,6 @@ impl fmt::Display for InvalidUrl {
 }
 
 impl std::error::Error for InvalidUrl {}
-
-impl From<InvalidUrl> for Error {
-    fn from(error: InvalidUrl) -> Self {
-        Self::argument(error.0)
-    }
-}
 
 impl Url {
     /// Parses an absolute URL with scheme `http`, `https`, `file` or `s3`.

@@ -8,7 +8,8 @@ use super::project::{self, path_option};
 use super::{PATHS, READING, STATUS, notes};
 use crate::cli::Mount;
 use crate::cli::args::{self, all, list, option, positional, string};
-use crate::cli::ending::{CliResult, reported};
+use crate::cli::ending::reported;
+use crate::cli::failure::CliResult;
 use crate::cli::session::Session;
 use crate::project::{AddOptions, AddReport};
 

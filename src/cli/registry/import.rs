@@ -7,7 +7,8 @@ use clap::{ArgMatches, Command, value_parser};
 use super::{READING, notes, project};
 use crate::cli::Mount;
 use crate::cli::args::{self, flag, is_set, positional};
-use crate::cli::ending::{CliResult, reported};
+use crate::cli::ending::reported;
+use crate::cli::failure::CliResult;
 use crate::cli::session::Session;
 use crate::project::{ImportOptions, ImportReport};
 

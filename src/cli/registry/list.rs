@@ -7,7 +7,7 @@ use clap::{ArgMatches, Command};
 use super::{STATUS, notes, project};
 use crate::cli::Mount;
 use crate::cli::args::{self, flag, is_set};
-use crate::cli::ending::CliResult;
+use crate::cli::failure::CliResult;
 use crate::cli::render::{self, or_dash};
 use crate::cli::session::Session;
 use crate::cli::table::Table;

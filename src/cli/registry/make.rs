@@ -7,7 +7,7 @@ use clap::{ArgMatches, Command};
 use super::OUTPUT;
 use super::project::{self, path_option};
 use crate::cli::args::{self, flag, is_set, option, string, text, value};
-use crate::cli::ending::CliResult;
+use crate::cli::failure::CliResult;
 use crate::cli::session::Session;
 use crate::cli::{Mount, render};
 use crate::project::{MakeOptions, MakeOrigin, MakeReport, Project, RepositoryRef};

@@ -17,7 +17,7 @@ mod sync;
 
 use clap::{ArgMatches, Command};
 
-use super::ending::CliResult;
+use super::failure::CliResult;
 use super::session::Session;
 use super::{Mount, Verb};
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::remedy;
-use crate::cli::ending::CliResult;
+use crate::cli::failure::CliResult;
 use crate::cli::render;
 use crate::cli::session::Session;
 use crate::error::{chain, is_missing};

@@ -6,7 +6,7 @@ use clap::{ArgMatches, Command};
 
 use super::{notes, project};
 use crate::cli::args;
-use crate::cli::ending::CliResult;
+use crate::cli::failure::CliResult;
 use crate::cli::session::Session;
 use crate::cli::{Mount, render};
 use crate::project::ItemKind;

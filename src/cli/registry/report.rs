@@ -5,7 +5,8 @@ use clap::{ArgMatches, Command};
 use super::OUTPUT;
 use super::project::{self, path_option};
 use crate::cli::args;
-use crate::cli::ending::{CliError, CliResult, NOT_PUBLISHABLE};
+use crate::cli::ending::NOT_PUBLISHABLE;
+use crate::cli::failure::{CliError, CliResult};
 use crate::cli::session::Session;
 use crate::cli::{Mount, render};
 

@@ -6,7 +6,7 @@ use super::list::print_models;
 use super::{notes, project};
 use crate::cli::Mount;
 use crate::cli::args::{self, positional, text};
-use crate::cli::ending::CliResult;
+use crate::cli::failure::CliResult;
 use crate::cli::session::Session;
 
 pub(super) const EXAMPLES: &str = "

@@ -9,7 +9,7 @@ use unicode_width::UnicodeWidthStr;
 use super::project;
 use crate::Metadata;
 use crate::cli::Mount;
-use crate::cli::ending::CliResult;
+use crate::cli::failure::CliResult;
 use crate::cli::render;
 use crate::cli::session::Session;
 use crate::manifest::RelPath;

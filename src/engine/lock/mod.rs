@@ -1,6 +1,7 @@
 //! Locks: an exact set of models in a file, what the sources have of it now, and pulling exactly that.
 
 pub(crate) mod document;
+pub(crate) mod locked;
 pub(crate) mod pull;
 mod resolve;
 mod wire;
@@ -27,7 +28,8 @@ use crate::relpath::RelPath;
 use crate::setters::setters;
 use crate::store::record::Records;
 
-use document::{Lock, LockedFile, LockedModel};
+use document::Lock;
+use locked::{LockedFile, LockedModel};
 use resolve::Wanted;
 
 /// The name that a lock has if no other is given.

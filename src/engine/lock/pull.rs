@@ -7,7 +7,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::document::{Lock, LockedFile, LockedModel};
+use super::document::Lock;
+use super::locked::{LockedFile, LockedModel};
 use super::resolve::{Resolved, Wanted};
 use super::{LockChange, not_locked, remote_of};
 use crate::catalog::RemoteModel;
@@ -23,7 +24,7 @@ use crate::manifest::Manifest;
 use crate::model::{ModelAddress, ModelPattern};
 use crate::setters::setters;
 use crate::source::stored::Stored;
-use crate::source::{LockedVersion, Source, at_once};
+use crate::source::{Source, at_once};
 use crate::store::record::{ModelRecord, Records};
 
 /// What to pull of a lock, and how.
@@ -281,7 +282,7 @@ impl Engine {
         source: &Arc<dyn Source>,
         origin: &LockedOrigin,
     ) -> Result<Option<PullPlan>> {
-        let offer = offer_of(source, remote, &origin.kind, &origin.listed, locked.call)?;
+        let offer = origin.offer(source, remote, locked.call)?;
         let Some(offer) = offer else { return Ok(None) };
         let files = offer.remote.contents.as_deref().map(described);
         let files = files.unwrap_or_default();
@@ -363,24 +364,6 @@ fn remote_in(records: &Records, locked: &LockedModel) -> RemoteModel {
         },
         None => remote,
     }
-}
-
-/// Returns the offer of a source that can serve a version; `None` if it cannot.
-pub(crate) fn offer_of(
-    source: &Arc<dyn Source>,
-    remote: &RemoteModel,
-    kind: &str,
-    listed: &Manifest,
-    call: &Call,
-) -> Result<Option<Offer>> {
-    let version = LockedVersion {
-        kind,
-        remote,
-        listed,
-    };
-    let manifest = source.locked_manifest(&call.offline(source.offline_by()), &version)?;
-    let offer = |manifest| Offer::new(remote.clone(), source.clone()).with_contents(manifest);
-    Ok(manifest.map(offer))
 }
 
 /// Adds to a manifest what only the lock knows of files that are parts of their own.

@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::document::{LockedFile, LockedModel};
+use super::locked::{LockedFile, LockedModel};
 use crate::catalog::Pin;
 use crate::digest::{Check, Checksum, Digest, Hasher};
 use crate::engine::Engine;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use toml::Spanned;
 
-use super::document::{LockedFile, LockedModel};
+use super::locked::{LockedFile, LockedModel};
 use crate::archive::ArchiveFormat;
 use crate::catalog::{Pin, PinState};
 use crate::digest::{Digest, GitBlobId};

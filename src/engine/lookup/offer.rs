@@ -10,7 +10,7 @@ use crate::http::call::Call;
 use crate::manifest::Manifest;
 use crate::model::ModelRef;
 use crate::source::places::Places;
-use crate::source::{Route, Source};
+use crate::source::{LockedVersion, Route, Source};
 use crate::store::record::Records;
 
 /// A version at its source.
@@ -32,6 +32,25 @@ pub(crate) struct LockedOrigin {
     pub(crate) listed: Manifest,
     /// The sources that have not been tried, the likeliest first.
     pub(crate) others: Vec<Arc<dyn Source>>,
+}
+
+impl LockedOrigin {
+    /// Returns the offer of a source that can serve the version; `None` if it cannot.
+    pub(crate) fn offer(
+        &self,
+        source: &Arc<dyn Source>,
+        remote: &RemoteModel,
+        call: &Call,
+    ) -> Result<Option<Offer>> {
+        let version = LockedVersion {
+            kind: &self.kind,
+            remote,
+            listed: &self.listed,
+        };
+        let manifest = source.locked_manifest(&call.offline(source.offline_by()), &version)?;
+        let offer = |manifest| Offer::new(remote.clone(), source.clone()).with_contents(manifest);
+        Ok(manifest.map(offer))
+    }
 }
 
 impl Offer {

@@ -13,7 +13,6 @@ use super::{PullOptions, PullOutcome, PullReport, check_hashes};
 use crate::catalog::RemoteModel;
 use crate::disk::space::check_space;
 use crate::engine::Engine;
-use crate::engine::lock::pull::offer_of;
 use crate::engine::lookup::offer::{Offer, nothing_selected};
 use crate::engine::pull::selection::Selection;
 use crate::engine::transfer::Transfer;
@@ -74,7 +73,7 @@ impl Attempt<'_> {
         };
         let remote = &offer.remote;
         for source in &origin.others {
-            let other = offer_of(source, remote, &origin.kind, &origin.listed, self.pull.call);
+            let other = origin.offer(source, remote, self.pull.call);
             let Ok(Some(other)) = other else { continue };
             warn!(error = %chain(&error), "{} cannot come from the first source; trying {}", remote.model, source.label());
             match self.run_from(&other, report) {

@@ -7,6 +7,7 @@
 //! It learns from what a store refuses: the region of a bucket, how far the clock is off, that keys have expired.
 
 mod credentials;
+mod keys;
 pub(crate) mod list;
 mod place;
 mod profile;
@@ -34,7 +35,8 @@ use crate::http::xml::XmlFault;
 use crate::mutex::Mutex;
 use crate::url::{Scheme, Url};
 
-use credentials::{Credentials, Keys};
+use credentials::Credentials;
+use keys::Keys;
 use place::{Place, is_region};
 use profile::Profile;
 use sign::{Scope, Signable, sign};

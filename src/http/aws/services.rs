@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tracing::debug;
 
-use super::credentials::{Keys, KeysWire, MAX_ANSWER_BYTES};
+use super::keys::{Keys, KeysWire, MAX_ANSWER_BYTES};
 use super::place::{is_region, region};
 use super::profile::Profile;
 use super::sign::encode_strictly;

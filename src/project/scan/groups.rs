@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::iter;
 
 use super::candidate::Candidate;
-use super::survey::name_of;
-use super::walk::folder_of;
+use super::walk::{folder_of, name_of};
 use crate::error::Result;
 use crate::project::scan::formats::{self, PartName};
 use crate::relpath::RelPath;

@@ -14,7 +14,7 @@ use crate::project::scan::formats::{self, ModelFile};
 use crate::project::scan::groups::{Group, Groups, parts_of};
 use crate::project::scan::left_out::is_output_of_run;
 use crate::project::scan::python::{self, Entrypoint, Module};
-use crate::project::scan::walk::{FolderFiles, files_below, folder_of};
+use crate::project::scan::walk::{FolderFiles, files_below, folder_of, name_of};
 use crate::relpath::{RelPath, below};
 
 /// The format of models that are code.
@@ -299,11 +299,6 @@ impl Project {
         let mut candidates = entrypoint.candidates().into_iter();
         candidates.find(|file| self.has_file(file))
     }
-}
-
-/// Returns the last component of a path.
-pub(super) fn name_of(file: &RelPath) -> &str {
-    file.components().last().unwrap_or_default()
 }
 
 /// Returns a path without the extension of its last component.

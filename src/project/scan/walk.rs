@@ -19,6 +19,11 @@ pub(crate) struct FolderFiles {
     pub(crate) left_behind: Vec<String>,
 }
 
+/// Returns the last component of a path.
+pub(super) fn name_of(file: &RelPath) -> &str {
+    file.components().last().unwrap_or_default()
+}
+
 /// Returns the folder that contains a path, `.` for the project's folder.
 pub(crate) fn folder_of(path: &str) -> &str {
     path.rsplit_once('/').map_or(".", |(folder, _)| folder)

@@ -7,6 +7,7 @@
 
 mod content;
 mod index;
+mod models;
 mod published;
 mod sharding;
 mod stream;

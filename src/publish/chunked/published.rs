@@ -6,7 +6,7 @@ use std::fmt::Display;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::index::{Models, Versions};
+use super::models::{Models, Versions};
 use super::sharding::read_shard;
 use crate::catalog::Metadata;
 use crate::digest::Digest;

@@ -6,7 +6,7 @@ use std::fmt::Display;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::WrittenVersion;
-use super::index::{Models, add_version, document, read_models};
+use super::models::{Models, add_version, document, read_models};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::publish::RegistryWriter;

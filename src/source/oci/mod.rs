@@ -6,6 +6,7 @@
 //! [distribution specification]: https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md
 
 mod artifact;
+mod choice;
 mod kind;
 mod layout;
 mod place;

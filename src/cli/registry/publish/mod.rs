@@ -10,7 +10,7 @@ use clap::{ArgAction, ArgMatches, Command, value_parser};
 use super::project::{self, path_option};
 use super::{PATHS, READING, notes};
 use crate::cli::args::{self, Which, all, complete, flag, option, positional, text, value};
-use crate::cli::ending::{CliError, CliResult};
+use crate::cli::failure::{CliError, CliResult};
 use crate::cli::hint::shell_quoted;
 use crate::cli::session::Session;
 use crate::cli::{Mount, render};

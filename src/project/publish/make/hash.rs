@@ -10,9 +10,9 @@ use std::mem;
 use rayon::iter::{IntoParallelRefMutIterator, ParallelIterator};
 
 use super::MakeOptions;
+use super::content::Content;
 use super::origin::IndexedFolder;
-use crate::digest::{Check, Hasher};
-use crate::disk::pointer::PointerCheck;
+use crate::digest::Check;
 use crate::error::Result;
 use crate::manifest::{Checksum, GitBlobId};
 use crate::modelstoml::FileEntry;
@@ -29,14 +29,6 @@ pub(super) type HashedFiles = (BTreeMap<Cow<'static, str>, FileEntry>, Vec<Strin
 /// A file of a registry.
 type HashedFile = (Cow<'static, str>, FileEntry, State);
 
-/// What is learned from the bytes of a file.
-#[derive(Debug, Default)]
-pub(super) struct Content {
-    hasher: Hasher,
-    pub(super) pointer: PointerCheck,
-    pub(super) size_bytes: u64,
-}
-
 /// Whether a file is what a server serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -46,14 +38,6 @@ enum State {
     Changed,
     /// Git does not have it.
     Untracked,
-}
-
-impl Content {
-    pub(super) fn update(&mut self, piece: &[u8]) {
-        self.hasher.update(piece);
-        self.pointer.update(piece);
-        self.size_bytes += piece.len() as u64;
-    }
 }
 
 impl IndexedFolder {

@@ -11,6 +11,7 @@
 //! model is refused, since a server does not serve what it leads to.
 
 mod attributes;
+mod content;
 mod hash;
 mod models;
 mod origin;

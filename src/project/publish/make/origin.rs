@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tracing::warn;
 
 use super::attributes::{self, Attributes};
-use super::hash::Content;
+use super::content::Content;
 use super::staged::Staged;
 use super::tree::{Archive, Tree};
 use super::{MakeOptions, MakeOrigin, RepositoryRef};

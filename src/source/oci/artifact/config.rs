@@ -225,7 +225,7 @@ impl<'a> KitFolders<'a> {
     /// Returns the folder of a layer; empty for the top.
     pub(super) fn of_layer(&mut self, layer: &'a Descriptor) -> Result<String, String> {
         // Only the newer versions annotate layers.
-        if super::layers::name(layer).is_some() {
+        if super::name(layer).is_some() {
             return Ok(String::new());
         }
         let missing = "the configuration cannot be read, which says where the layers belong";

@@ -8,13 +8,6 @@ use super::{ArchiveLayer, ArtifactKind, Compression, EMPTY, config};
 use crate::manifest::{ManifestFile, RelPath};
 use crate::source::oci::wire::Descriptor;
 
-/// Annotations that name the file that a layer is, the most exact first: that of ModelPack, the same in its beginnings, and
-/// that of the image specification.
-const NAMES: [&str; 3] = [
-    "org.cncf.model.filepath",
-    "org.cnai.model.filepath",
-    "org.opencontainers.image.title",
-];
 /// Says that a layer of `oras` is a folder.
 const UNPACK: &str = "io.deis.oras.content.unpack";
 
@@ -180,11 +173,6 @@ fn packing(kind: ArtifactKind, layer: &Descriptor) -> Packing {
     }
 }
 
-/// The name that an annotation gives a layer.
-pub(super) fn name(layer: &Descriptor) -> Option<&str> {
-    NAMES.iter().find_map(|key| layer.annotation(key))
-}
-
 /// Why a layer that nothing names cannot be a file.
 fn unnamed(layer: &Descriptor, shown: &str) -> String {
     let is_image = |prefix: &&str| layer.media_type.starts_with(*prefix);
@@ -228,7 +216,7 @@ impl<'a> NamesByType<'a> {
 /// The name that a layer states, with which it needs no other.
 fn own_name(layer: &Descriptor) -> Option<String> {
     let stated = layer.name.as_deref().filter(|name| !name.is_empty());
-    match (name(layer), stated) {
+    match (super::name(layer), stated) {
         (Some(name), _) => Some(name.to_owned()),
         (None, Some(name)) if layer.media_type == TENSOR => Some(format!("{name}.safetensors")),
         (None, Some(name)) if layer.media_type == JSON => Some(name.to_owned()),

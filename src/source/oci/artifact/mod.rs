@@ -46,6 +46,13 @@ use layers::Layers;
 pub(super) const MAX_CONFIG_BYTES: u64 = 1 << 20;
 /// The configuration of artifacts that have none.
 const EMPTY: &str = "application/vnd.oci.empty.v1+json";
+/// Annotations that name the file that a layer is, the most exact first: that of ModelPack, the same in its beginnings, and
+/// that of the image specification.
+const NAMES: [&str; 3] = [
+    "org.cncf.model.filepath",
+    "org.cnai.model.filepath",
+    "org.opencontainers.image.title",
+];
 
 /// An artifact, as far as it is known before a layer is fetched.
 #[derive(Debug, Clone, PartialEq)]
@@ -138,7 +145,7 @@ impl ImageManifest {
             .find_map(|layer| ArtifactKind::of_type(&layer.media_type))
         {
             Some(kind) => kind,
-            None if layers.any(|layer| layers::name(layer).is_some()) => ArtifactKind::Oras,
+            None if layers.any(|layer| name(layer).is_some()) => ArtifactKind::Oras,
             None => ArtifactKind::Other,
         }
     }
@@ -193,4 +200,9 @@ impl Artifact {
         // Every file has its digest, so that no revision tells two states apart.
         Manifest::of_listing(files, self.unusable.clone(), "", location)
     }
+}
+
+/// The name that an annotation gives a layer.
+fn name(layer: &Descriptor) -> Option<&str> {
+    NAMES.iter().find_map(|key| layer.annotation(key))
 }
