@@ -289,7 +289,11 @@ impl Client {
             let is_found = options
                 .until
                 .is_some_and(|name| response.header(name).is_some());
-            if is_found || !matches!(response.status, 301 | 302 | 303 | 307 | 308) {
+            // An object store says in the body why it redirects, and not always to where.
+            let is_final = is_found
+                || !matches!(response.status, 301 | 302 | 303 | 307 | 308)
+                || sent.url.is_some() && response.header("location").is_none();
+            if is_final {
                 let signer = sent.origin.as_deref();
                 let access = Access {
                     authorization: access.authorization.or(signer.map(Secret::new)),

@@ -165,7 +165,7 @@ impl ObjectStore {
         let now = SystemTime::now();
         learned.behind = apart(date, now);
         learned.before = apart(now, date);
-        let minutes = learned.behind.max(learned.before).as_secs() / 60;
+        let minutes = (learned.behind.max(learned.before).as_secs() + 30) / 60;
         let direction = if learned.behind.is_zero() {
             "fast"
         } else {

@@ -19,7 +19,7 @@ use super::hashing::hash;
 use super::{IndexChange, RegistryWriter};
 use crate::digest::Digest;
 use crate::env::Environment;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{AuthFailure, Error, ErrorKind, Result};
 use crate::http::Failure;
 use crate::http::authority::Authority;
 use crate::http::aws::{ObjectStore, StoreOptions};
@@ -292,13 +292,21 @@ impl RegistryWriter for BucketWriter {
     }
 
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>> {
-        Ok(self.get(path)?.map(|(bytes, _)| bytes))
+        match self.get(path) {
+            // If the index is there after all, it is not replaced.
+            Err(error) if is_forbidden(&error) => Ok(None),
+            read => Ok(read?.map(|(bytes, _)| bytes)),
+        }
     }
 
     fn change_index(&self, change: &mut IndexChange<'_>) -> Result<()> {
         let mut lost = 0;
         while lost < INDEX_TRIES {
-            let before = self.get("models.json")?;
+            let (before, forbidden) = match self.get("models.json") {
+                // Who may not list is told so of what is not there; the condition tells.
+                Err(error) if is_forbidden(&error) && self.has_conditions()? => (None, Some(error)),
+                before => (before?, None),
+            };
             let json = change(before.as_ref().map(|(json, _)| json.as_slice()))?;
             // Also when it was written, and the answer got lost.
             if before.as_ref().is_some_and(|(before, _)| *before == json) {
@@ -308,6 +316,9 @@ impl RegistryWriter for BucketWriter {
             let wait = if self.put_index(&json, tag)? {
                 SETTLING
             } else {
+                if let Some(forbidden) = forbidden {
+                    return Err(forbidden);
+                }
                 lost += 1;
                 debug!(url = %self.base, lost, "somebody else was faster with the index");
                 // Twice as many find a moment of their own each time; a store may take one write a second.
@@ -343,6 +354,14 @@ fn is_missing(error: &Error) -> bool {
         return false;
     };
     server_code.as_deref() != Some("NoSuchBucket")
+}
+
+/// Whether an object may be there or not: whoever may not list the bucket is not told.
+fn is_forbidden(error: &Error) -> bool {
+    let ErrorKind::Authentication { failure, .. } = error.kind() else {
+        return false;
+    };
+    *failure == AuthFailure::Forbidden
 }
 
 fn digest_of(payload: &dyn Payload) -> Result<Digest> {

@@ -1,5 +1,6 @@
 //! The command tree: mounted in a parent, run with captured sinks, and as the reference CLI in processes of its own.
 
+mod buckets;
 mod by_hand;
 mod changing;
 mod derived;

@@ -1,0 +1,285 @@
+//! What goes wrong with buckets, at the command line: how it ends, and that nothing is half published.
+
+use modelrack::cli::Mount;
+
+use super::{Ran, run_line};
+use crate::support::bytes;
+use crate::support::rack::Rack;
+use crate::support::registry::assert_sound;
+use crate::support::s3::{BUCKET, S3};
+use crate::support::server::{Request, Rule};
+
+const KEY: (&str, &str) = ("AKIDTEST", "s3cret/of+the/tests");
+
+const PULL: &str = "pull s/g/m v1";
+const MIRROR: &str = "mirror a/g/n@v1 --to s3://models/reg";
+#[cfg(feature = "author")]
+const PUBLISH: &str =
+    "registry publish {temp}/new --to s3://models/reg --group g --model new --chunk-size 1KiB";
+
+/// The commands that write into a bucket, and what is then in it.
+const WRITING: &[(&str, &str)] = &[
+    (MIRROR, "a/g/n v1"),
+    #[cfg(feature = "author")]
+    (PUBLISH, "g/new 1.0.0"),
+];
+
+/// A machine, and a bucket with a registry of one model, `g/m v1`; `g/n v1` can be mirrored from elsewhere.
+struct Site {
+    machine: Rack,
+    store: S3,
+}
+
+impl Site {
+    fn new() -> Self {
+        let machine = Rack::with_model();
+        let store = S3::start().holding(&machine.registry(), "reg/");
+        let store = store.with_key(KEY.0, KEY.1);
+        machine.publish("g/n v1", &[("n.bin", bytes(5000, 5))]);
+        let new = machine.temp.path().join("new");
+        crate::support::disk::write_files(&new, &[("x.bin", &bytes(5000, 7))]);
+        Self { machine, store }
+    }
+
+    fn run(&self, line: &str) -> Ran {
+        let variables = [
+            ("AWS_ENDPOINT_URL_S3", &*self.store.server.url()),
+            ("AWS_ACCESS_KEY_ID", KEY.0),
+            ("AWS_SECRET_ACCESS_KEY", KEY.1),
+            ("AWS_EC2_METADATA_DISABLED", "true"),
+        ];
+        let variables = variables.into_iter();
+        let environment = variables
+            .fold(self.machine.environment(), |environment, (name, value)| {
+                environment.variable(name, value)
+            });
+        let elsewhere = self.machine.server.url();
+        let toml = format!(
+            "[sources.s]\nurl = \"s3://{BUCKET}/reg\"\n[sources.a]\nurl = \"{elsewhere}\"\n"
+        );
+        let config = self.machine.bare_config().bootstrap(&toml);
+        let temp = self.machine.temp.path().display().to_string();
+        run_line(
+            &Mount::new(config).environment(environment),
+            &line.replace("{temp}", &temp),
+        )
+    }
+
+    /// The names of the versions in the bucket, all of which are whole.
+    fn versions(&self) -> Vec<String> {
+        assert_sound(|path| {
+            let key = format!("reg/{path}");
+            let found = self.store.change(|state| state.objects.get(&key).cloned());
+            found.map(|bytes| bytes.to_vec())
+        })
+    }
+}
+
+/// Runs commands after something went wrong; all must end so, and leave the index as it was.
+#[track_caller]
+fn assert_refused(lines: &[&str], spoil: impl Fn(&S3), code: u8, said: &str) {
+    for line in lines {
+        let site = Site::new();
+        spoil(&site.store);
+        let before = site.store.change(|state| state.objects.clone());
+        let ran = site.run(line);
+        assert_eq!(ran.code, code, "{line}: {ran:?}");
+        assert!(ran.err.contains(said), "{line}: {ran:?}");
+        assert!(!ran.err.contains(KEY.1), "{line}: {ran:?}");
+        let index = "reg/models.json";
+        let after = site.store.change(|state| state.objects.clone());
+        assert_eq!(after.get(index), before.get(index), "{line}: {ran:?}");
+    }
+}
+
+fn all() -> Vec<&'static str> {
+    let writing = WRITING.iter().map(|(line, _)| *line);
+    writing.chain([PULL]).collect()
+}
+
+fn writing() -> Vec<&'static str> {
+    WRITING.iter().map(|(line, _)| *line).collect()
+}
+
+fn is_put(request: &Request) -> bool {
+    request.method == "PUT"
+}
+
+fn error(code: &str, message: &str) -> String {
+    format!("<Error><Code>{code}</Code><Message>{message}</Message></Error>")
+}
+
+#[test]
+fn keys_that_are_wrong_end_with_8() {
+    let spoil = |store: &S3| store.change(|state| state.keys[0].1 = "other".into());
+    assert_refused(&all(), spoil, 8, "SignatureDoesNotMatch: ");
+    let spoil = |store: &S3| store.change(|state| state.keys[0].0 = "AKIDOTHER".into());
+    assert_refused(&all(), spoil, 8, "InvalidAccessKeyId: ");
+    // A proxy or a firewall says so.
+    let page = "<html><body>Forbidden</body></html>";
+    let spoil = |store: &S3| {
+        store.server.rule(Rule::any().status(403).body(page));
+    };
+    assert_refused(&all(), spoil, 8, "refuses the key in AWS_ACCESS_KEY_ID");
+}
+
+#[test]
+fn what_a_store_tells_is_learned_and_said() {
+    let lines = WRITING.iter().copied().chain([(PULL, "g/m v1")]);
+    for (line, version) in lines {
+        for (spoil, said) in [
+            (
+                (|store| store.change(|state| state.region = "eu-west-3".into())) as fn(&S3),
+                "warning: the bucket models is in the region eu-west-3 and not in us-east-1",
+            ),
+            (
+                |store| store.change(|state| state.minutes_ahead = 20),
+                "warning: the clock of this machine is 20 min slow",
+            ),
+            (
+                |store| store.change(|state| state.minutes_ahead = -20),
+                "warning: the clock of this machine is 20 min fast",
+            ),
+        ] {
+            let site = Site::new();
+            spoil(&site.store);
+            let ran = site.run(line);
+            assert_eq!(ran.code, 0, "{line}: {ran:?}");
+            assert_eq!(ran.err.matches(said).count(), 1, "{line}: {ran:?}");
+            assert!(site.versions().contains(&version.to_owned()), "{line}");
+        }
+    }
+    // Without the time of the store, it cannot be.
+    let spoil = |store: &S3| {
+        store.change(|state| state.minutes_ahead = 20);
+        store.server.rule(Rule::any().without_header("date"));
+    };
+    assert_refused(&all(), spoil, 8, "RequestTimeTooSkewed: ");
+}
+
+#[test]
+fn a_bucket_that_is_elsewhere_is_not_followed_with_a_key() {
+    let message =
+        "The bucket you are attempting to access must be addressed using the specified endpoint.";
+    let spoil = |store: &S3| {
+        let moved = error("PermanentRedirect", message);
+        store.server.rule(Rule::any().status(301).body(moved));
+    };
+    let said = format!("status 301: the server says 'PermanentRedirect: {message}'");
+    assert_refused(&all(), spoil, 5, &said);
+    let spoil = |store: &S3| {
+        let elsewhere = format!("{}/elsewhere", store.server.url());
+        let rule = Rule::when(is_put).redirect(307, &elsewhere);
+        store.server.rule(rule);
+    };
+    assert_refused(&writing(), spoil, 5, "the server responded with status 307");
+}
+
+#[test]
+fn a_store_that_is_too_busy_is_given_up_with_5() {
+    let slow = || error("SlowDown", "Please reduce your request rate.");
+    let said = "status 503: the server says 'SlowDown: Please reduce your request rate.'";
+    let spoil = |store: &S3| {
+        store.server.rule(Rule::any().status(503).body(slow()));
+    };
+    assert_refused(&all(), spoil, 5, said);
+    // At any of the things that are written.
+    for part in ["/data/", "/models.json"] {
+        let spoil = |store: &S3| {
+            let rule = Rule::when(is_put).and(move |request| request.path.contains(part));
+            store.server.rule(rule.status(503).body(slow()));
+        };
+        assert_refused(&writing(), spoil, 5, said);
+    }
+}
+
+#[test]
+fn a_bucket_that_vanishes_ends_with_5() {
+    let spoil = |store: &S3| store.change(|state| state.has_bucket = false);
+    let said = "NoSuchBucket: The specified bucket does not exist";
+    assert_refused(&all(), spoil, 5, said);
+    // After any of the requests.
+    for number in 2..=8 {
+        let spoil = |store: &S3| {
+            let gone = error("NoSuchBucket", "The specified bucket does not exist");
+            let seen = std::sync::atomic::AtomicUsize::new(0);
+            let is_late = move |_: &Request| {
+                seen.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1 >= number
+            };
+            store
+                .server
+                .rule(Rule::when(is_late).status(404).body(gone));
+        };
+        assert_refused(&writing(), spoil, 5, said);
+    }
+}
+
+#[test]
+fn a_list_that_is_none_ends_with_1() {
+    for (body, said) in [
+        (
+            "<?xml version=\"1.0\"?><ListBucketResult><Contents><Key>reg/da",
+            "the list of what the bucket has is malformed",
+        ),
+        (
+            "{\"objects\": []}",
+            "the list of what the bucket has is malformed",
+        ),
+        (
+            "<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>",
+            "the list of what the bucket has goes on, but not from where",
+        ),
+    ] {
+        let spoil = |store: &S3| {
+            let rule = Rule::path_contains("list-type=2").status(200).body(body);
+            store.server.rule(rule);
+        };
+        assert_refused(&writing(), spoil, 1, said);
+    }
+    // Errors that are no XML say what can be said.
+    let spoil = |store: &S3| {
+        store
+            .server
+            .rule(Rule::any().status(400).body("{\"oh\": 1}"));
+    };
+    assert_refused(&all(), spoil, 5, "the server responded with status 400");
+    let spoil = |store: &S3| {
+        store.server.rule(Rule::any().html());
+    };
+    assert_refused(&[PULL], spoil, 1, "a web page instead of the data");
+    assert_refused(&writing(), spoil, 1, "the index is malformed");
+}
+
+#[test]
+fn whoever_may_not_list_can_publish_the_first_and_replaces_nothing() {
+    for (line, version) in WRITING {
+        let site = Site::new();
+        site.store.change(|state| {
+            state.may_list = false;
+            state.objects.clear();
+        });
+        let ran = site.run(line);
+        assert_eq!(ran.code, 0, "{line}: {ran:?}");
+        assert_eq!(site.versions(), [*version]);
+    }
+    // An index that is there, and must not be read.
+    let spoil = |store: &S3| {
+        let denied = error("AccessDenied", "Access Denied");
+        let rule = Rule::path_ends("/models.json").and(|request| !is_put(request));
+        store.server.rule(rule.status(403).body(denied));
+    };
+    assert_refused(&all(), spoil, 8, "AccessDenied: Access Denied");
+    // There, a condition could not keep it.
+    let spoil = |store: &S3| {
+        spoil(store);
+        store.change(|state| state.has_conditions = false);
+    };
+    assert_refused(&writing(), spoil, 1, "the object store ignores conditions");
+    #[cfg(feature = "author")]
+    assert_refused(
+        &[&format!("{PUBLISH} --force")],
+        spoil,
+        8,
+        "AccessDenied: Access Denied",
+    );
+}
