@@ -34,6 +34,13 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
             "the model does not exist or is private: set {variable} to a token that may read it, \
              or find others with '{path} search --remote WORDS'"
         ),
+        ErrorKind::ModelNotFound {
+            registry: Some(registry),
+            ..
+        } => format!(
+            "check the name; where it is private, log in with {}: some registries do not tell",
+            login(registry)
+        ),
         ErrorKind::ModelNotFound { near, sources, .. } => or_near(
             near,
             match sources.first() {
@@ -159,6 +166,13 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
             token_variable: Some(variable),
             ..
         } => format!("set {variable} to a token to raise the limit, or try again later"),
+        ErrorKind::RateLimited {
+            registry: Some(registry),
+            ..
+        } => format!(
+            "log in with {} for a higher limit, or try again later",
+            login(registry)
+        ),
         ErrorKind::RateLimited { .. } if resumes => format!("try again later: {KEPT}"),
         ErrorKind::Network { .. } | ErrorKind::Cancelled if resumes => KEPT.into(),
         ErrorKind::Network { .. } | ErrorKind::RateLimited { .. } => "try again later".into(),
@@ -196,10 +210,13 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
                 }
             }
         },
-        ErrorKind::Authentication { url, looked_at, .. } if !looked_at.is_empty() => {
-            let host = url.authority();
-            let looked_at = looked_at.join("; ");
-            format!("log in with 'docker login {host}' or 'podman login {host}': {looked_at}")
+        ErrorKind::Authentication {
+            registry: Some(registry),
+            failure,
+            looked_at,
+            ..
+        } if !looked_at.is_empty() || *failure != AuthFailure::Refused => {
+            registry_access(registry, *failure, looked_at)
         }
         ErrorKind::Authentication {
             failure,
@@ -232,7 +249,9 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
             (AuthFailure::Forbidden, None) => {
                 "check the URL of the source, or ask its operator for access".into()
             }
-            (AuthFailure::Refused, None) => "ask the operator of the source for access".into(),
+            (AuthFailure::Refused | AuthFailure::UnsafeTokenService, None) => {
+                "ask the operator of the source for access".into()
+            }
         },
         ErrorKind::Certificate { problem, .. } => match problem {
             CertificateProblem::Untrusted => {
@@ -297,6 +316,39 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
         ErrorKind::Exists { .. } => "replace it with --force".into(),
         _ => return None,
     })
+}
+
+/// What to do where an OCI registry denies access.
+fn registry_access(registry: &str, failure: AuthFailure, looked_at: &[String]) -> String {
+    let login = login(registry);
+    let places = match looked_at {
+        [] => String::new(),
+        places => format!(": {}", places.join("; ")),
+    };
+    match failure {
+        AuthFailure::UnsafeTokenService => {
+            "tell the operator of the registry: nothing was sent there".into()
+        }
+        AuthFailure::Forbidden => format!(
+            "check the name, which may not exist, or log in with {login} as somebody with access{places}"
+        ),
+        AuthFailure::Missing if looked_at.is_empty() => format!(
+            "the registry does not say how to log in; a source with a user and a password in its URL \
+             sends them all the same: oci = \"https://user:password@{registry}\""
+        ),
+        _ => format!("log in with {login}{places}"),
+    }
+}
+
+/// The registry that `docker login` means without a name.
+const DOCKER_HUB: &str = "docker.io";
+
+/// The commands that log in to an OCI registry.
+fn login(registry: &str) -> String {
+    match registry {
+        DOCKER_HUB => format!("'docker login' or 'podman login {registry}'"),
+        registry => format!("'docker login {registry}' or 'podman login {registry}'"),
+    }
 }
 
 /// How many choices a hint names at most: a registry may have thousands of tags.

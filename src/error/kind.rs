@@ -21,6 +21,9 @@ pub enum AuthFailure {
     Forbidden,
     /// The terms of the model have to be accepted first.
     Gated,
+    /// An OCI registry sends its users for tokens to a place that is neither reached over https nor where the registry is.
+    /// Nothing was sent there; the error's `reason` has the place as the registry names it.
+    UnsafeTokenService,
 }
 
 /// What is wrong with the certificate of a server. The [module documentation](crate::error) has an example.
@@ -128,6 +131,8 @@ pub enum ErrorKind {
         sources: Vec<String>,
         /// The environment variable whose token may reveal the model, if the source hides private models.
         token_variable: Option<&'static str>,
+        /// The OCI registry that says so, by the name that logging in takes: some say so of what a login would reveal.
+        registry: Option<String>,
     },
     /// A source offers the model, but not this version of it.
     VersionNotFound {
@@ -235,6 +240,8 @@ pub enum ErrorKind {
         retry_after: Option<Duration>,
         /// The environment variable whose token raises the limit, if none was sent.
         token_variable: Option<&'static str>,
+        /// The OCI registry where a login may raise the limit, if none was sent: `docker.io`.
+        registry: Option<String>,
         /// What the server says about it, if it does.
         reason: Option<String>,
     },
@@ -334,6 +341,9 @@ pub enum ErrorKind {
         /// Where the token that was sent came from: an environment variable, or the path of a file; or, without
         /// `token_variable`, the setting with the URL whose user and password were sent. `None` if none were.
         token_origin: Option<String>,
+        /// The OCI registry that denies access, by the name that logging in takes: `ghcr.io`, `docker.io`. The URL may be that
+        /// of its token service. `None` for other servers.
+        registry: Option<String>,
         /// What the server says about it, if it does.
         reason: Option<String>,
         /// Where credentials were looked for, each place with what came of it: "/home/ada/.docker/config.json has no login

@@ -18,8 +18,11 @@
 //!     Some(match error.kind() {
 //!         ErrorKind::InvalidRef { input, message, choices } => format!("'{input}' {message}; choose from {choices:?}"),
 //!         ErrorKind::InvalidArgument { message } => format!("check the options: {message}"),
-//!         ErrorKind::ModelNotFound { model, near, sources, token_variable: None } => {
+//!         ErrorKind::ModelNotFound { model, near, sources, token_variable: None, registry: None } => {
 //!             format!("no {model}; is it one of {near:?}, or one of the models of {sources:?}?")
+//!         }
+//!         ErrorKind::ModelNotFound { model, registry: Some(registry), .. } => {
+//!             format!("no {model}; if it is private, log in to {registry}")
 //!         }
 //!         ErrorKind::ModelNotFound { model, token_variable: Some(name), .. } => {
 //!             format!("no {model}; if it is private, set {name}")
@@ -42,14 +45,17 @@
 //!         ErrorKind::Offline { needed, variable } => {
 //!             format!("go online: {needed} is not on this machine, and offline mode is on ({variable:?})")
 //!         }
-//!         ErrorKind::RateLimited { url, retry_after, token_variable, reason } => {
-//!             format!("{url} allows more after {retry_after:?}, or with a token in {token_variable:?} ({reason:?})")
+//!         ErrorKind::RateLimited { url, retry_after, token_variable, registry, reason } => {
+//!             let how = format!("a token in {token_variable:?} or a login at {registry:?}");
+//!             format!("{url} allows more after {retry_after:?}, or with {how} ({reason:?})")
 //!         }
-//!         ErrorKind::Authentication { url, failure, token_variable, token_origin, reason, looked_at } => match failure {
-//!             AuthFailure::Missing => format!("{url} needs a token in {token_variable:?} ({reason:?}, {looked_at:?})"),
+//!         ErrorKind::Authentication { url, failure, token_variable, token_origin, registry, reason, looked_at } => match failure {
+//!             AuthFailure::Missing if registry.is_some() => format!("log in to {registry:?} ({reason:?}, {looked_at:?})"),
+//!             AuthFailure::Missing => format!("{url} needs a token in {token_variable:?} ({reason:?})"),
 //!             AuthFailure::Refused => format!("{url} rejects the token in {token_origin:?}"),
 //!             AuthFailure::Forbidden => format!("{url} does not exist, or needs a token in {token_variable:?}"),
 //!             AuthFailure::Gated => format!("accept the terms of the model at {url}"),
+//!             AuthFailure::UnsafeTokenService => format!("{registry:?} hands out tokens at {reason:?}, which is not safe"),
 //!             _ => format!("{url} denies access"),
 //!         },
 //!         ErrorKind::Certificate { url, problem: CertificateProblem::Untrusted, .. } => {

@@ -218,6 +218,7 @@ impl fmt::Display for ErrorKind {
                 failure,
                 token_origin,
                 token_variable,
+                registry,
                 reason,
                 ..
             } => {
@@ -232,8 +233,22 @@ impl fmt::Display for ErrorKind {
                         write!(f, "the server refuses the {what} in {origin}")?;
                     }
                     AuthFailure::Refused => f.write_str("the server denies access")?,
+                    AuthFailure::Forbidden if registry.is_some() => {
+                        f.write_str("the registry denies access")?;
+                        if let Some(origin) = token_origin {
+                            write!(f, " with the login of {origin}")?;
+                        }
+                    }
                     AuthFailure::Forbidden => {
                         f.write_str("the server denies access, or the file does not exist")?;
+                    }
+                    AuthFailure::UnsafeTokenService => {
+                        let place = reason.as_deref().unwrap_or_default().escape_debug();
+                        return write!(
+                            f,
+                            "the registry sends its users for tokens to '{place}', which is neither https nor \
+                             where the registry is ({url})"
+                        );
                     }
                     AuthFailure::Gated => {
                         f.write_str("the terms of the model have not been accepted")?;

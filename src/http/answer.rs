@@ -121,7 +121,11 @@ pub(super) fn refusal(
     access: &Access<'_>,
     explanation: Explanation,
 ) -> Failure {
-    let Explanation { reason, looked_at } = explanation;
+    let Explanation {
+        reason,
+        registry,
+        looked_at,
+    } = explanation;
     let (authorized, token_variable) = (access.authorization.is_some(), access.token_variable);
     let token_origin = access.origin.map(str::to_owned);
     let now = SystemTime::now();
@@ -144,7 +148,11 @@ pub(super) fn refusal(
         url,
         retry_after,
         token_variable: token_variable.filter(|_| !authorized),
-        reason: words.clone().or_else(|| limit(response)),
+        registry: registry.clone().filter(|_| !authorized),
+        reason: match (&words, limit(response)) {
+            (Some(words), Some(limit)) => Some(format!("{words}; {limit}")),
+            (words, limit) => words.clone().or(limit),
+        },
     };
     let server_code = reason.as_ref().map(|reason| reason.code.as_str());
     let kind = match (status, response.header("x-error-code")) {
@@ -157,6 +165,7 @@ pub(super) fn refusal(
             failure: AuthFailure::Gated,
             token_variable,
             token_origin,
+            registry,
             reason: words,
             looked_at,
         },
@@ -165,12 +174,14 @@ pub(super) fn refusal(
         (401 | 403 | 407, _) => ErrorKind::Authentication {
             url,
             failure: match status {
+                // A registry has let its user in by now.
+                403 if !authorized || registry.is_some() => AuthFailure::Forbidden,
                 _ if authorized => AuthFailure::Refused,
-                403 => AuthFailure::Forbidden,
                 _ => AuthFailure::Missing,
             },
             token_variable,
             token_origin,
+            registry,
             reason: words,
             looked_at,
         },
@@ -268,7 +279,7 @@ fn rate_limit(response: &Response, now: SystemTime) -> Option<Duration> {
     Some(reset.duration_since(now).unwrap_or_default())
 }
 
-/// Returns the limit as a server states it that says nothing else, such as [Docker Hub]: `100;w=21600`.
+/// Returns the limit as a server states it, such as [Docker Hub]: `100;w=21600`.
 ///
 /// [Docker Hub]: https://docs.docker.com/docker-hub/usage/pulls/
 fn limit(response: &Response) -> Option<String> {

@@ -38,6 +38,11 @@ pub(crate) trait Authority: Send + Sync + fmt::Debug {
         None
     }
 
+    /// Returns the name that people log in to, if it is for an OCI registry.
+    fn registry(&self) -> Option<&str> {
+        None
+    }
+
     /// Returns where it has looked for credentials, each place with what came of it, as short sentences.
     fn looked_at(&self) -> Vec<String> {
         Vec::new()

@@ -69,6 +69,7 @@ impl Client {
         let is_read = reader.read_to_end(&mut body).is_ok();
         Explanation {
             reason: authority.reason(&body).filter(|_| is_read),
+            registry: authority.registry().map(str::to_owned),
             looked_at: authority.looked_at(),
         }
     }

@@ -9,6 +9,8 @@ pub(crate) const MAX_REASON_BYTES: u64 = 64 << 10;
 #[derive(Debug, Default)]
 pub(crate) struct Explanation {
     pub(crate) reason: Option<Reason>,
+    /// The OCI registry that refuses, by the name that logging in takes.
+    pub(crate) registry: Option<String>,
     /// Where credentials were looked for.
     pub(crate) looked_at: Vec<String>,
 }

@@ -453,6 +453,7 @@ impl Identity {
             near: near.into_iter().map(|it| self.full_name(&it)).collect(),
             sources: Vec::new(),
             token_variable: None,
+            registry: None,
         })
     }
 

@@ -254,6 +254,7 @@ impl Engine {
             near: Vec::new(),
             sources: Vec::new(),
             token_variable: None,
+            registry: None,
         }
         .into())
     }

@@ -365,6 +365,7 @@ impl Engine {
             near,
             sources,
             token_variable: None,
+            registry: None,
         }
         .into()
     }

@@ -310,6 +310,7 @@ impl Authority for ObjectStore {
                 failure,
                 token_variable: None,
                 token_origin: Some(origin.clone()),
+                registry: None,
                 reason: fault.as_ref().map(XmlFault::shown),
                 looked_at: Vec::new(),
             })

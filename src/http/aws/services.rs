@@ -290,6 +290,7 @@ fn refused(url: &Url, status: u16, origin: String, reason: Option<String>) -> Fa
             failure: AuthFailure::Refused,
             token_variable: None,
             token_origin: Some(origin),
+            registry: None,
             reason,
             looked_at: Vec::new(),
         }),

@@ -35,7 +35,7 @@ use std::sync::Arc;
 use tracing::warn;
 
 use crate::env::Environment;
-use crate::error::Error;
+use crate::error::{AuthFailure, ErrorKind};
 use crate::http::Failure;
 use crate::http::authority::{Authority, Authorization};
 use crate::http::exchange::Exchange;
@@ -153,6 +153,8 @@ impl RegistryAuthority {
             && !realm::is_trusted(&self.registry, &realm, is_named)
         {
             let (origin, host) = (&account.origin, realm.authority());
+            // In the place of the line that says that there is one.
+            search.looked_at.pop();
             search.looked_at.push(format!(
                 "the login of {origin} is not sent to {host}, where this registry's tokens come from: \
                  an entry for {host} in the file would allow it"
@@ -165,6 +167,7 @@ impl RegistryAuthority {
                 realm: &realm,
                 challenge,
                 account,
+                registry: self.name(),
                 looked_at: &search.looked_at,
             };
             let token = tokens::fetch(&request, exchange)?;
@@ -207,19 +210,25 @@ impl RegistryAuthority {
         }
     }
 
+    /// The name that people log in to.
+    fn name(&self) -> &str {
+        hub::canonical(self.registry.authority())
+    }
+
     fn realm(&self, challenge: &BearerChallenge) -> Result<Url, Failure> {
-        let refuse = |message: String| Failure::last(Error::registry(&self.registry, message));
-        let realm = Url::parse(&challenge.realm).map_err(|error| {
-            refuse(format!(
-                "the registry names a token service by an invalid URL: {error}"
-            ))
-        })?;
-        match realm::is_allowed(&self.registry, &realm) {
-            true => Ok(realm),
-            false => Err(refuse(format!(
-                "the registry sends its users to {realm} for tokens, which is not encrypted"
-            ))),
-        }
+        let realm = Url::parse(&challenge.realm).ok();
+        let realm = realm.filter(|realm| realm::is_allowed(&self.registry, realm));
+        realm.ok_or_else(|| {
+            Failure::last(ErrorKind::Authentication {
+                url: Box::new(self.registry.clone()),
+                failure: AuthFailure::UnsafeTokenService,
+                token_variable: None,
+                token_origin: None,
+                registry: Some(self.name().to_owned()),
+                reason: Some(challenge.realm.clone()),
+                looked_at: Vec::new(),
+            })
+        })
     }
 
     /// Looks for credentials: in the source's URL, then in files.
@@ -300,6 +309,10 @@ impl Authority for RegistryAuthority {
 
     fn reason(&self, body: &[u8]) -> Option<Reason> {
         reason::read(body)
+    }
+
+    fn registry(&self) -> Option<&str> {
+        Some(self.name())
     }
 
     fn looked_at(&self) -> Vec<String> {

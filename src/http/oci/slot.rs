@@ -47,6 +47,7 @@ struct Denial {
     url: Url,
     failure: AuthFailure,
     origin: Option<String>,
+    registry: Option<String>,
     reason: Option<String>,
     looked_at: Vec<String>,
 }
@@ -146,6 +147,7 @@ impl Denial {
                 url,
                 failure,
                 token_origin,
+                registry,
                 reason,
                 looked_at,
                 ..
@@ -153,6 +155,7 @@ impl Denial {
                 url: (**url).clone(),
                 failure: *failure,
                 origin: token_origin.clone(),
+                registry: registry.clone(),
                 reason: reason.clone(),
                 looked_at: looked_at.clone(),
             }),
@@ -167,6 +170,7 @@ impl Denial {
             failure: denial.failure,
             token_variable: None,
             token_origin: denial.origin,
+            registry: denial.registry,
             reason: denial.reason,
             looked_at: denial.looked_at,
         })

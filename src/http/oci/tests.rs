@@ -437,11 +437,45 @@ fn missing_refused_and_forbidden_are_told_apart() {
         Some(_) => (403, vec![], r#"{"errors":[{"code":"DENIED"}]}"#.to_owned()),
         None => challenged("Basic"),
     });
-    let (why, _, _, message) = desk.denial("/v2/a/manifests/q4");
-    assert_eq!(why, AuthFailure::Refused);
+    let (why, origin, _, message) = desk.denial("/v2/a/manifests/q4");
+    assert_eq!(why, AuthFailure::Forbidden);
+    assert!(origin.unwrap().ends_with("config.json"));
     assert!(message.contains("DENIED"), "{message}");
+    // GitHub's token service says so of a wrong password.
+    let desk = Desk::new(CONFIG, |asked| match asked.url.starts_with(REALM) {
+        true => (403, vec![], r#"{"errors":[{"code":"DENIED"}]}"#.to_owned()),
+        false => bearer(SCOPE),
+    });
+    let (why, ..) = desk.denial("/v2/a/manifests/q4");
+    assert_eq!(why, AuthFailure::Refused);
     let (why, ..) = Desk::new("", |_| (403, vec![], String::new())).denial("/v2/a/manifests/q4");
     assert_eq!(why, AuthFailure::Forbidden);
+}
+
+#[test]
+fn a_denial_names_the_registry_and_not_its_token_service() {
+    let hub = "https://registry-1.docker.io";
+    for (url, realm, expected) in [
+        (
+            REGISTRY,
+            "https://elsewhere.example/token",
+            "registry.example",
+        ),
+        (hub, "https://auth.docker.io/token", "docker.io"),
+    ] {
+        let desk = Desk::at(url, "", move |asked| match asked.url.starts_with(realm) {
+            true => (401, vec![], String::new()),
+            false => challenged(&format!("Bearer realm=\"{realm}\"")),
+        });
+        let url = Url::parse(&format!("{url}/v2/a/manifests/q4")).unwrap();
+        let denied = desk.call.send(&Outgoing::new(Method::Get, &url), &[]);
+        let error = denied.map(|_| ()).unwrap_err().error;
+        let ErrorKind::Authentication { url, registry, .. } = error.kind() else {
+            panic!("{error:?}");
+        };
+        assert_eq!(registry.as_deref(), Some(expected));
+        assert!(url.to_string().starts_with(realm), "{url}");
+    }
 }
 
 #[test]
@@ -499,11 +533,8 @@ fn a_token_service_that_nobody_may_name_is_not_asked() {
         let desk = Desk::new(CONFIG, move |_| {
             challenged(&format!("Bearer realm=\"{realm}\""))
         });
-        let failure = desk.get("/v2/a/manifests/q4").unwrap_err();
-        assert!(
-            matches!(failure.error.kind(), ErrorKind::Registry { .. }),
-            "{realm}"
-        );
+        let (why, ..) = desk.denial("/v2/a/manifests/q4");
+        assert_eq!(why, AuthFailure::UnsafeTokenService, "{realm}");
         assert_eq!(desk.asked(), ["GET /v2/a/manifests/q4"], "{realm}");
     }
 }

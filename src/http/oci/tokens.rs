@@ -50,7 +50,8 @@ pub(super) struct TokenRequest<'a> {
     pub(super) challenge: &'a BearerChallenge,
     /// Whose token; `None` for one that everybody gets.
     pub(super) account: Option<&'a Account>,
-    /// Where credentials were looked for, for messages.
+    /// The registry that it is for, and where credentials were looked for, for messages.
+    pub(super) registry: &'a str,
     pub(super) looked_at: &'a [String],
 }
 
@@ -99,23 +100,36 @@ fn refusal(
     exchange: &Exchange<'_>,
 ) -> Failure {
     let TokenRequest { realm, account, .. } = *request;
-    let looked_at = request.looked_at.to_vec();
+    let (registry, looked_at) = (
+        Some(request.registry.to_owned()),
+        request.looked_at.to_vec(),
+    );
     let origin = account.map(|account| &*account.origin);
     let body = response.read_whole(MAX_ANSWER_BYTES, realm);
     let reason = super::reason::read(&body.unwrap_or_default());
-    // OAuth 2 has no other status for a token that is not accepted (RFC 6749, section 5.2).
-    let is_identity = account.is_some_and(|it| matches!(it.login, Login::Identity(_)));
-    if response.status == 400 && is_identity {
+    let is_of_login = match response.status {
+        // OAuth 2 has no other status for a token that is not accepted (RFC 6749, section 5.2).
+        400 => account.is_some_and(|it| matches!(it.login, Login::Identity(_))),
+        // GitHub says so of a wrong password.
+        403 => account.is_some(),
+        _ => false,
+    };
+    if is_of_login {
         return Failure::last(ErrorKind::Authentication {
             url: Box::new(realm.clone()),
             failure: AuthFailure::Refused,
             token_variable: None,
             token_origin: origin.map(str::to_owned),
+            registry,
             reason: reason.map(|reason| reason.to_string()),
             looked_at,
         });
     }
-    let explanation = Explanation { reason, looked_at };
+    let explanation = Explanation {
+        reason,
+        registry,
+        looked_at,
+    };
     exchange.refusal(realm, response, origin, explanation)
 }
 

@@ -424,6 +424,7 @@ fn not_found(model: String) -> Error {
         near: Vec::new(),
         sources: Vec::new(),
         token_variable: Some(TOKEN),
+        registry: None,
     }
     .into()
 }

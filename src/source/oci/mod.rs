@@ -144,7 +144,7 @@ impl Oci {
             }
             Err(error) => return Err(error),
         };
-        let tags = tags.ok_or_else(|| self.identity.not_found(path, Vec::new()))?;
+        let tags = tags.ok_or_else(|| self.not_found(path))?;
         let offered: Vec<&str> = tags.iter().map(String::as_str).collect();
         let only = choose_version(&self.identity.full_name(path), &offered, version)?;
         let found = registry.resolve(repository, Reference::Tag(only))?;
@@ -157,6 +157,17 @@ impl Oci {
             })
         };
         Ok((only.to_owned().into(), found.ok_or_else(gone)?))
+    }
+
+    fn not_found(&self, path: &str) -> Error {
+        let host = (!self.place.is_layout()).then(|| self.place.host.clone());
+        Error::from(ErrorKind::ModelNotFound {
+            model: self.identity.full_name(path),
+            near: Vec::new(),
+            sources: Vec::new(),
+            token_variable: None,
+            registry: host,
+        })
     }
 
     /// What a tag or digest offers.

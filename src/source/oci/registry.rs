@@ -36,8 +36,9 @@ const PAGE_NAMES: usize = 1000;
 /// How many pages of a list are read, and how many names: more are nothing that a person looks through.
 const MAX_PAGES: usize = 100;
 const MAX_NAMES: usize = PAGE_NAMES * MAX_PAGES;
-/// Answers to HEAD that say nothing: it is not allowed, not known, or redirected.
-const WITHOUT_HEAD: [u16; 8] = [301, 302, 303, 307, 308, 400, 405, 501];
+/// Answers to HEAD that say nothing: it is not allowed, not known, or redirected; or it is refused, for a reason that is in the
+/// body of another answer.
+const WITHOUT_HEAD: [u16; 9] = [301, 302, 303, 307, 308, 400, 403, 405, 501];
 
 /// A registry while one operation uses it.
 #[derive(Debug)]

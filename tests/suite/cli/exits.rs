@@ -249,6 +249,7 @@ fn cases() -> Vec<Case> {
                 failure: AuthFailure::Gated,
                 token_variable: None,
                 token_origin: None,
+                registry: None,
                 reason: None,
                 looked_at: Vec::new(),
             });

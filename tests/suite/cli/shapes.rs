@@ -74,8 +74,21 @@ fn errors() -> Vec<Error> {
             failure,
             token_variable,
             token_origin: None,
+            registry: None,
             reason: None,
             looked_at: Vec::new(),
+        })
+    };
+    let registry = |failure, origin: Option<&str>, looked_at: &[&str]| {
+        Error::from(ErrorKind::Authentication {
+            url: url(),
+            failure,
+            token_variable: None,
+            token_origin: origin.map(text),
+            registry: Some(text("docker.io")),
+            reason: (failure == AuthFailure::UnsafeTokenService)
+                .then(|| text("http://192.0.2.1/token")),
+            looked_at: looked_at.iter().map(|place| text(place)).collect(),
         })
     };
     let invalid = |choices| {
@@ -142,6 +155,7 @@ fn errors() -> Vec<Error> {
             near: vec![],
             sources: vec![],
             token_variable: Some("HF_TOKEN"),
+            registry: None,
         }),
         Error::from(ErrorKind::VersionNotFound {
             model: text("hf/o/m"),
@@ -153,6 +167,7 @@ fn errors() -> Vec<Error> {
             url: url(),
             retry_after: None,
             token_variable: Some("GITHUB_TOKEN"),
+            registry: None,
             reason: None,
         }),
         Error::from(ErrorKind::InvalidArgument {
@@ -163,12 +178,14 @@ fn errors() -> Vec<Error> {
             near: vec![text("g/m"), text("g/o")],
             sources: vec![],
             token_variable: None,
+            registry: None,
         }),
         Error::from(ErrorKind::ModelNotFound {
             model: text("g/n"),
             near: vec![],
             sources: vec![],
             token_variable: None,
+            registry: None,
         }),
         Error::from(ErrorKind::VersionNotFound {
             model: text("g/m"),
@@ -240,14 +257,52 @@ fn errors() -> Vec<Error> {
             url: url(),
             retry_after: Some(Duration::from_secs(90)),
             token_variable: None,
+            registry: None,
             reason: None,
         }),
         Error::from(ErrorKind::RateLimited {
             url: url(),
             retry_after: None,
             token_variable: None,
+            registry: None,
             reason: None,
         }),
+        Error::from(ErrorKind::RateLimited {
+            url: url(),
+            retry_after: None,
+            token_variable: None,
+            registry: Some(text("docker.io")),
+            reason: Some(text("TOOMANYREQUESTS: wait; ratelimit-limit: 100;w=21600")),
+        }),
+        Error::from(ErrorKind::ModelNotFound {
+            model: text("ghcr.io/o/m"),
+            near: vec![],
+            sources: vec![],
+            token_variable: None,
+            registry: Some(text("ghcr.io")),
+        }),
+        registry(
+            AuthFailure::Missing,
+            None,
+            &["/home/ada/.docker/config.json does not exist"],
+        ),
+        registry(AuthFailure::Missing, None, &[]),
+        registry(
+            AuthFailure::Refused,
+            Some("/home/ada/.docker/config.json"),
+            &["/home/ada/.docker/config.json has a login for it"],
+        ),
+        registry(
+            AuthFailure::Refused,
+            Some("[sources.hub] in /app/models.toml"),
+            &[],
+        ),
+        registry(
+            AuthFailure::Forbidden,
+            None,
+            &["/home/ada/.docker/config.json does not exist"],
+        ),
+        registry(AuthFailure::UnsafeTokenService, None, &[]),
         Error::from(ErrorKind::HashMismatch {
             what: text("chunk 3/8"),
             expected: "a".repeat(64),

@@ -1,6 +1,8 @@
 //! OCI registries: a tag is resolved to a digest once, and everything comes from that.
 
 mod access;
+mod admission;
+mod hostile;
 mod layouts;
 mod listing;
 mod locks;
