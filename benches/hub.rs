@@ -20,6 +20,8 @@ mod bare;
 mod git;
 #[path = "../tests/suite/support/hub/mod.rs"]
 mod hub;
+#[path = "support/runs.rs"]
+mod runs;
 #[path = "../tests/suite/support/server/mod.rs"]
 mod server;
 mod support;
@@ -34,6 +36,7 @@ use std::time::{Duration, Instant};
 use hub::Hub;
 use modelrack::config::System;
 use modelrack::{Config, Digest, Environment, Manager, ModelAddress, ModelManager, PullOptions};
+use runs::Runs;
 use server::{Rule, Server};
 use support::{
     Arguments, Folder, Numbers, Result, Series, Start, Table, check_bytes, mebibytes, role,
@@ -107,10 +110,7 @@ fn main() -> Result<()> {
 fn play(name: &str, arguments: &[String]) -> Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match (name, arguments.as_slice()) {
-        ("bare", [url, jobs, target, connections]) => {
-            let (jobs, target) = (Path::new(jobs), Path::new(target));
-            bare::run(url, jobs, target, connections.parse()?, None)
-        }
+        ("bare", arguments) => bare::play(arguments),
         ("pull", [url, home, tools]) => pull(url, Path::new(home), tools),
         _ => Err(format!("no such role: {name}").into()),
     }
@@ -122,16 +122,16 @@ fn beside_others(arguments: &Arguments, host: &Host, folder: &Folder) -> Result<
     let python = python();
     let [mut ours, mut bare, mut theirs]: [Runs; 3] = Default::default();
     for _ in 0..arguments.runs(5) {
-        bare.add(host, || {
+        bare.add(host.server(), || {
             let place = folder.below("bare")?;
             host.fetch_bare(&place.join("jobs"), &place.join(WEIGHTS), CONNECTIONS)
         })?;
-        ours.add(host, || {
+        ours.add(host.server(), || {
             let home = folder.below("home")?;
             host.pull(home.path(), &home.join("tools"))
         })?;
         if let Some(python) = &python {
-            theirs.add(host, || {
+            theirs.add(host.server(), || {
                 let home = folder.below("python")?;
                 host.download(python, home.path())
             })?;
@@ -168,14 +168,14 @@ fn limited(arguments: &Arguments, host: &Host, folder: &Folder) -> Result<()> {
     let [mut ours, mut bare]: [Runs; 2] = Default::default();
     let digest = host.weights.to_string();
     for _ in 0..arguments.runs(5) {
-        bare.add(host, || {
+        bare.add(host.server(), || {
             let place = folder.below("bare")?;
             let weights = place.join(WEIGHTS);
             let numbers = host.fetch_bare(&place.join("jobs"), &weights, MOST_CONNECTIONS)?;
             check_bytes(&weights, &digest)?;
             Ok(numbers)
         })?;
-        ours.add(host, || {
+        ours.add(host.server(), || {
             let home = folder.below("home")?;
             let numbers = host.pull(home.path(), &home.join("tools"))?;
             let installed = home.join("models").join("hf").join(REPO).join("main");
@@ -206,7 +206,7 @@ fn resume(arguments: &Arguments, host: &Host, folder: &Folder) -> Result<()> {
         let tools = home.join("tools");
         let came = host.pull_half(home.path(), &tools)?;
         missing.add(host.total_bytes().saturating_sub(came) as f64);
-        let numbers = ours.add(host, || host.pull(home.path(), &tools))?;
+        let numbers = ours.add(host.server(), || host.pull(home.path(), &tools))?;
         fetched.add(numbers.need("fetched_bytes")?);
     }
     let what = host.what();
@@ -232,7 +232,7 @@ fn cache(arguments: &Arguments, host: &Host, folder: &Folder) -> Result<()> {
     let mut ours = Runs::default();
     for _ in 0..arguments.runs(5) {
         let home = folder.below("home")?;
-        ours.add(host, || host.pull(home.path(), tools.path()))?;
+        ours.add(host.server(), || host.pull(home.path(), tools.path()))?;
     }
     let what = host.what();
     let mut table = Table::new(format!("cache: {what}, which the Hub's own tools have"));
@@ -241,37 +241,6 @@ fn cache(arguments: &Arguments, host: &Host, folder: &Folder) -> Result<()> {
     table.memory("peak memory", ours.peak.largest(), PEAK_BAR);
     table.print();
     Ok(())
-}
-
-/// What several runs took.
-#[derive(Default)]
-struct Runs {
-    times: Series,
-    work: Series,
-    peak: Series,
-    bytes: Series,
-    requests: Series,
-}
-
-impl Runs {
-    /// Runs once more, and counts what the Hub was asked for.
-    fn add(&mut self, host: &Host, run: impl FnOnce() -> Result<Numbers>) -> Result<Numbers> {
-        let server = host.server();
-        server.reset_counts();
-        let numbers = run()?;
-        self.times.add(numbers.need("seconds")?);
-        self.work.extend(numbers.get("processor_seconds"));
-        self.peak.extend(numbers.get("peak_bytes"));
-        self.bytes.add(server.bytes_sent() as f64);
-        self.requests.add(server.requests().len() as f64);
-        Ok(numbers)
-    }
-
-    /// What went over the network.
-    fn network(&self) -> String {
-        let bytes = mebibytes(self.bytes.median());
-        format!("{bytes} in {} requests", self.requests.median())
-    }
 }
 
 // The processes.
@@ -353,14 +322,8 @@ impl Host {
 
     /// Fetches the weights with the bare loop.
     fn fetch_bare(&self, jobs: &Path, target: &Path, connections: u64) -> Result<Numbers> {
-        let range = |begin: u64| bare::Job {
-            digest: self.weights.to_string(),
-            offset: begin,
-            size: RANGE.min(self.weights_bytes - begin),
-            begin: Some(begin),
-        };
-        let begins = (0..self.weights_bytes).step_by(usize::try_from(RANGE)?);
-        bare::write_jobs(jobs, &begins.map(range).collect::<Vec<_>>())?;
+        let ranges = bare::ranges(&self.weights.to_string(), self.weights_bytes, RANGE)?;
+        bare::write_jobs(jobs, &ranges)?;
         let (jobs, target) = (jobs.to_string_lossy(), target.to_string_lossy());
         let connections = connections.to_string();
         run_role(

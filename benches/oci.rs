@@ -14,6 +14,8 @@
 mod bare;
 #[path = "../tests/suite/support/oci/mod.rs"]
 mod oci;
+#[path = "support/runs.rs"]
+mod runs;
 #[path = "../tests/suite/support/server/mod.rs"]
 mod server;
 mod support;
@@ -24,6 +26,7 @@ use std::time::{Duration, Instant};
 use modelrack::config::System;
 use modelrack::{Config, Environment, Manager, ModelAddress, ModelManager, PullOptions};
 use oci::{Artifact, Registry, sha256};
+use runs::Runs;
 use server::Rule;
 use support::{
     Arguments, Folder, Numbers, Result, Series, Start, Table, check_bytes, mebibytes, run_role,
@@ -64,10 +67,7 @@ fn main() -> Result<()> {
 fn play(name: &str, arguments: &[String]) -> Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match (name, arguments.as_slice()) {
-        ("bare", [url, jobs, target, connections]) => {
-            let (jobs, target) = (Path::new(jobs), Path::new(target));
-            bare::run(url, jobs, target, connections.parse()?, None)
-        }
+        ("bare", arguments) => bare::play(arguments),
         ("pull", [url, home]) => pull(url, Path::new(home)),
         _ => Err(format!("no such role: {name}").into()),
     }
@@ -78,8 +78,10 @@ fn play(name: &str, arguments: &[String]) -> Result<()> {
 fn pull_ranges(arguments: &Arguments, host: &Host, folder: &Folder) -> Result<()> {
     let [mut ours, mut bare]: [Runs; 2] = Default::default();
     for _ in 0..arguments.runs(5) {
-        bare.add(host, || host.fetch_bare(&folder.below("bare")?))?;
-        ours.add(host, || host.pull(&folder.below("home")?))?;
+        bare.add(host.registry.server(), || {
+            host.fetch_bare(&folder.below("bare")?)
+        })?;
+        ours.add(host.registry.server(), || host.pull(&folder.below("home")?))?;
     }
     let mut table = Table::new(format!("pull: {}", host.what()));
     table.pair("beside the bare loop", &ours.times, ("bare", &bare.times));
@@ -98,7 +100,7 @@ fn pull_whole(arguments: &Arguments, host: &Host, folder: &Folder) -> Result<()>
     let mut ours = Runs::default();
     let mut fetched = Series::new();
     for _ in 0..arguments.runs(5) {
-        let numbers = ours.add(host, || host.pull(&folder.below("home")?))?;
+        let numbers = ours.add(host.registry.server(), || host.pull(&folder.below("home")?))?;
         fetched.add(numbers.need("fetched_bytes")?);
     }
     server.clear_rules();
@@ -111,37 +113,6 @@ fn pull_whole(arguments: &Arguments, host: &Host, folder: &Folder) -> Result<()>
     table.memory("peak memory", ours.peak.largest(), PEAK_BAR);
     table.print();
     Ok(())
-}
-
-/// What several runs took.
-#[derive(Default)]
-struct Runs {
-    times: Series,
-    work: Series,
-    peak: Series,
-    bytes: Series,
-    requests: Series,
-}
-
-impl Runs {
-    /// Runs once more, and counts what the registry was asked for.
-    fn add(&mut self, host: &Host, run: impl FnOnce() -> Result<Numbers>) -> Result<Numbers> {
-        let server = host.registry.server();
-        server.reset_counts();
-        let numbers = run()?;
-        self.times.add(numbers.need("seconds")?);
-        self.work.extend(numbers.get("processor_seconds"));
-        self.peak.extend(numbers.get("peak_bytes"));
-        self.bytes.add(server.bytes_sent() as f64);
-        self.requests.add(server.requests().len() as f64);
-        Ok(numbers)
-    }
-
-    /// What went over the network.
-    fn network(&self) -> String {
-        let bytes = mebibytes(self.bytes.median());
-        format!("{bytes} in {} requests", self.requests.median())
-    }
 }
 
 // The processes.
@@ -188,15 +159,9 @@ impl Host {
 
     /// Fetches the large layer with the bare loop.
     fn fetch_bare(&self, place: &Folder) -> Result<Numbers> {
-        let range = |begin: u64| bare::Job {
-            digest: self.digest().to_owned(),
-            offset: begin,
-            size: RANGE.min(self.weights_bytes - begin),
-            begin: Some(begin),
-        };
-        let begins = (0..self.weights_bytes).step_by(usize::try_from(RANGE)?);
         let (jobs, target) = (place.join("jobs"), place.join(WEIGHTS));
-        bare::write_jobs(&jobs, &begins.map(range).collect::<Vec<_>>())?;
+        let ranges = bare::ranges(self.digest(), self.weights_bytes, RANGE)?;
+        bare::write_jobs(&jobs, &ranges)?;
         let url = self.registry.url();
         // With a query, the loop asks for the address as it is.
         let url = format!("{url}/v2/{REPOSITORY}/blobs/{}?", self.weights);

@@ -91,13 +91,9 @@ fn play(name: &str, arguments: &[String]) -> Result<()> {
             pull(url, version, store, connections)
         }
         ("update", [url, store]) => update(url, store),
-        ("bare", [url, jobs, target, connections, digest @ ..]) => bare::run(
-            url,
-            Path::new(jobs),
-            Path::new(target),
-            connections.parse()?,
-            digest.first().map(String::as_str),
-        ),
+        ("bare", arguments) => {
+            bare::play(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+        }
         _ => Err(format!("no such role: {name}").into()),
     }
 }

@@ -8,7 +8,6 @@
 //! | `directory` | one model of ten files out of a release's zip of 100,000 |
 //! | `archive` | all models of a commit through its archive, beside file by file |
 //! | `registry` | sync, list, search and look up 10,000 models of 100,000 files; sync beside a typed parse alone |
-//! | `hostile` | registries of 60 MiB, of entries that cannot be read: as those who pull and as their own project read them |
 //! | `make` | making a registry of 5,190 files of 77 MB in a folder, beside two threads that hash them |
 //!
 //! The host is in this process, so that it counts what went over the network; what is timed runs in processes of its
@@ -22,43 +21,41 @@ mod forge;
 mod git;
 #[path = "support/hosted.rs"]
 mod hosted;
+#[path = "support/machine.rs"]
+mod machine;
 #[path = "../tests/suite/sources/repository/models.rs"]
 mod models;
 #[path = "../tests/suite/support/server/mod.rs"]
 mod server;
 mod support;
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use forge::Forge;
 use hosted::{
-    REFERENCE, REPO, host, host_text, large_registry, made_models, model_path, of_one_model,
-    registry_of, release, release_of_many, small_files, write_models,
+    REFERENCE, REPO, host, large_registry, made_models, model_path, of_one_model, release,
+    release_of_many, small_files, write_models,
 };
-use modelrack::config::System;
-use modelrack::project::{MakeOptions, MakeOrigin, Project, ProjectOptions};
+use machine::{Machine, manager, sync, timed};
+use modelrack::project::{MakeOptions, MakeOrigin, Project};
 use modelrack::{
-    Config, Digest, Environment, Manager, ModelAddress, ModelManager, ModelPattern, PullOptions,
-    RemoteOptions, SearchOptions, SyncOptions,
+    Config, Digest, Manager, ModelAddress, ModelManager, ModelPattern, PullOptions, RemoteOptions,
+    SearchOptions,
 };
 use models::{ModelsToml, NamedFile, models_of, real_models};
 use serde::Deserialize;
 use server::Rule;
 use support::{
-    Arguments, Folder, Numbers, Result, Series, Start, Table, mebibytes, run_role, say, say_usage,
-    seconds, time,
+    Arguments, Folder, Result, Series, Start, Table, mebibytes, run_role, seconds, time,
 };
 
 /// How long a server lets wait that is far away.
 const FAR: Duration = Duration::from_millis(50);
 /// The most memory that any pull may take.
 const PEAK_BAR: f64 = (64 << 20) as f64;
-/// The most memory that any registry may take.
-const HOSTILE_PEAK_BAR: f64 = (256 << 20) as f64;
 
 fn main() -> Result<()> {
     let arguments = match Start::read()? {
@@ -85,9 +82,6 @@ fn main() -> Result<()> {
     if arguments.wants("registry") {
         registry(&arguments, &folder.below("registry")?)?;
     }
-    if arguments.wants("hostile") {
-        hostile(&arguments, &folder.below("hostile")?)?;
-    }
     if arguments.wants("make") {
         make(&arguments, &folder.below("make")?)?;
     }
@@ -97,10 +91,7 @@ fn main() -> Result<()> {
 fn play(name: &str, arguments: &[String]) -> Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match (name, arguments.as_slice()) {
-        ("bare", [url, jobs, target, connections]) => {
-            let (jobs, target) = (Path::new(jobs), Path::new(target));
-            bare::run(url, jobs, target, connections.parse()?, None)
-        }
+        ("bare", arguments) => bare::play(arguments),
         ("parse", [registry]) => {
             let text = fs::read_to_string(registry)?;
             timed(|| Ok(parse(&text)?.files.len()))
@@ -114,25 +105,10 @@ fn play(name: &str, arguments: &[String]) -> Result<()> {
         ("list", [url, home]) => timed(|| list(&manager(url, home))),
         ("search", [url, home, query]) => timed(|| search(&manager(url, home), query)),
         ("look-up", [url, home, model]) => timed(|| look_up(&manager(url, home), model)),
-        ("try-sync", [url, home]) => timed(|| Ok(sync(&manager(url, home)).is_ok().into())),
-        ("try-open", [project]) => timed(|| {
-            let opened = Project::open(project, &ProjectOptions::default());
-            Ok(opened.is_ok().into())
-        }),
         ("make", [models, output]) => timed(|| make_registry(models, output)),
         ("hash", [models]) => timed(|| hash_all(Path::new(models))),
         _ => Err(format!("no such role: {name}").into()),
     }
-}
-
-/// Says how long something took, how many models or files it found, and what this process used.
-fn timed(measured: impl FnOnce() -> Result<usize>) -> Result<()> {
-    let started = Instant::now();
-    let found = measured()?;
-    say("seconds", started.elapsed().as_secs_f64());
-    say("found", found);
-    say_usage();
-    Ok(())
 }
 
 // What is measured.
@@ -339,58 +315,6 @@ fn registry(arguments: &Arguments, folder: &Folder) -> Result<()> {
     Ok(())
 }
 
-/// Writes the entry of a number.
-type Entry = fn(usize) -> String;
-
-fn hostile(arguments: &Arguments, folder: &Folder) -> Result<()> {
-    let bytes = arguments.size(60 << 20, 1 << 20);
-    let size = mebibytes(bytes as f64);
-    let mut table = Table::new(format!("hostile: registries of {size}"));
-    let kinds: [(&str, &str, Entry); 4] = [
-        ("files that are numbers", "[files]\n", |it| {
-            format!("f{it} = 1\n")
-        }),
-        ("lists of numbers", "[models]\n", |it| {
-            format!("m{it} = [1]\n")
-        }),
-        ("lists of one file", "[models]\n", |it| {
-            format!("m{it} = [\"\"]\n")
-        }),
-        ("empty tables", "", |it| format!("[x.t{it}.y.z]\n")),
-    ];
-    for (what, head, entry) in kinds {
-        let text = registry_of(head, entry, bytes);
-        let project = folder.lasting("project")?;
-        fs::create_dir(project.join(".registry"))?;
-        fs::write(project.join(".registry/models.toml"), &text)?;
-        let forge = Forge::start();
-        host_text(&forge, text);
-        for reader in ["those who pull", "its project"] {
-            let [mut times, mut peak] = [const { Series::new() }; 2];
-            let mut outcome = "refused";
-            for _ in 0..arguments.runs(3) {
-                let numbers = match reader {
-                    "its project" => run_role("try-open", [&project])?,
-                    _ => {
-                        let machine = Machine::new(&forge, folder)?;
-                        run_role("try-sync", [&*machine.url, &*machine.home()])?
-                    }
-                };
-                if numbers.need("found")? > 0.0 {
-                    outcome = "read";
-                }
-                times.add(numbers.need("seconds")?);
-                peak.extend(numbers.get("peak_bytes"));
-            }
-            let what = format!("{what}, {reader}");
-            table.row(&what, &times.times(), outcome);
-            table.memory("  peak memory", peak.largest(), HOSTILE_PEAK_BAR);
-        }
-    }
-    table.print();
-    Ok(())
-}
-
 fn make(arguments: &Arguments, folder: &Folder) -> Result<()> {
     let models = folder.join("models");
     let count = arguments.size(346, 20);
@@ -461,70 +385,6 @@ impl Pulled {
 }
 
 // The processes.
-
-/// A store and cached registries of their own.
-struct Machine {
-    home: PathBuf,
-    url: String,
-}
-
-impl Machine {
-    fn new(forge: &Forge, folder: &Folder) -> Result<Self> {
-        Ok(Self {
-            home: folder.lasting("machine")?,
-            url: forge.url(),
-        })
-    }
-
-    /// One that has synced.
-    fn synced(forge: &Forge, folder: &Folder) -> Result<Self> {
-        let machine = Self::new(forge, folder)?;
-        machine.sync()?;
-        Ok(machine)
-    }
-
-    fn sync(&self) -> Result<Numbers> {
-        run_role("sync", [&*self.url, &*self.home()])
-    }
-
-    /// Plays a role that finds so many models or files.
-    fn run(&self, role: &[&str], finds: usize) -> Result<Numbers> {
-        let (name, arguments) = role.split_first().ok_or("no role")?;
-        let place = [&*self.url, &*self.home()];
-        let numbers = run_role(name, [&place, arguments].concat())?;
-        let found = numbers.need("found")?;
-        if found == finds as f64 {
-            Ok(numbers)
-        } else {
-            Err(format!("the role {name} found {found}, not {finds}").into())
-        }
-    }
-
-    fn home(&self) -> Cow<'_, str> {
-        self.home.to_string_lossy()
-    }
-}
-
-fn manager(url: &str, home: &str) -> ModelManager {
-    let home = Path::new(home);
-    let config = Config::new("bench")
-        .bootstrap(format!(
-            "[sources.models]\nrepo = \"{REPO}\"\nrefs = [\"{REFERENCE}\"]\nserver = \"{url}\"\n"
-        ))
-        .data_dir(home.join("models"))
-        .cache_dir(home.join("cache"));
-    ModelManager::builder(config)
-        .environment(Environment::empty(System::Linux, home).boot("bench"))
-        .build()
-}
-
-fn sync(manager: &ModelManager) -> Result<usize> {
-    let report = manager.sync(&SyncOptions::default())?;
-    match report.failed.into_iter().next() {
-        Some(failed) => Err(failed.error.into()),
-        None => Ok(report.synced.iter().map(|synced| synced.versions).sum()),
-    }
-}
 
 fn pull(manager: &ModelManager, model: &str, workers: Option<usize>) -> Result<usize> {
     let options = PullOptions::default().concurrency(workers);

@@ -7,6 +7,7 @@
 //!
 //! With a digest of the whole file, its bytes are hashed a second time, in order: a thread that has done a job reads back
 //! what is there without a gap, unless another is at it, and the last of it is read back in the end.
+#![allow(dead_code, reason = "each benchmark uses its own part")]
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -76,10 +77,32 @@ struct Shared<'a> {
     whole: Option<Whole>,
 }
 
+/// Returns the jobs that fetch a document in ranges of a size; the digest is that of all of it, which none of them has.
+pub(crate) fn ranges(digest: &str, size: u64, range: u64) -> Result<Vec<Job>> {
+    let begins = (0..size).step_by(usize::try_from(range)?);
+    let job = |begin: u64| Job {
+        digest: digest.to_owned(),
+        offset: begin,
+        size: range.min(size - begin),
+        begin: Some(begin),
+    };
+    Ok(begins.map(job).collect())
+}
+
+/// Plays the role of the loop: `URL JOBS TARGET CONNECTIONS [DIGEST]`, see [`run`].
+pub(crate) fn play(arguments: &[&str]) -> Result<()> {
+    let [url, jobs, target, connections, digest @ ..] = arguments else {
+        return Err("the bare loop needs a URL, jobs, a target and connections".into());
+    };
+    let (jobs, target) = (Path::new(jobs), Path::new(target));
+    let digest = digest.first().copied();
+    run(url, jobs, target, connections.parse()?, digest)
+}
+
 /// Does all jobs and says how long it took. Each asks for `data/<digest>` below the URL, or for the URL itself if that has
 /// a query. A target that is a folder gets a file for each job; one that is a file is compared with a digest if one is
 /// given.
-pub(crate) fn run(
+fn run(
     url: &str,
     jobs: &Path,
     target: &Path,

@@ -1,4 +1,5 @@
 //! What the benchmarks of repositories are about: small files, a release with a zip, models, a large registry.
+#![allow(dead_code, reason = "each benchmark uses its own part")]
 
 use std::fs;
 use std::io::Cursor;
