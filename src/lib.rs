@@ -1,7 +1,7 @@
 //! A complete `models` subcommand for any command-line tool, and the same for any Rust program through one trait.
 //!
-//! Models come from static, content-addressed registries, from Git-hosted repositories that publish a `models.toml`, and
-//! from the Hugging Face Hub. Every byte is verified, an interrupted pull resumes, and an update fetches only what changed.
+//! Models come from static, content-addressed registries on web servers and in S3 buckets, from Git-hosted repositories that
+//! publish a `models.toml`, from the Hugging Face Hub, and from OCI registries. Every byte is verified, an interrupted pull resumes, and an update fetches only what changed.
 //! What is listed as available is complete. I/O is blocking, on the crate's own threads; there is no async runtime.
 //!
 //! # Quick start
