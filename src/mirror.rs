@@ -16,6 +16,9 @@
 //! name = ""
 //! ```
 //!
+//! In a tar (`models.tar`), it is one file, which is written in one pass, unpacked with `tar`, or read from where it is
+//! (`url = "file:///media/models.tar"`).
+//!
 //! The empty name says that the names in the registry are whole: a mirror has the models of several sources under the names that
 //! they have outside. The variable `<APP>_MODELS_REGISTRY_URL` does the same for an app whose sources are built in.
 //!
@@ -28,7 +31,8 @@
 //! # Interruptions
 //!
 //! Chunks are written first, manifests then, and the index last: whatever happens, it names only what is there. The next run goes on
-//! with what is missing, and a run that finds nothing new asks the sources for no data, and writes nothing.
+//! with what is missing, and a run that finds nothing new asks the sources for no data, and writes nothing. A tar is written beside
+//! its place, and takes that when it is whole: a run that is killed leaves the one of before.
 
 pub use crate::engine::mirror::{
     FailedMirror, MirrorOptions, MirrorReport, MirrorState, MirroredVersion,

@@ -23,7 +23,6 @@ pub(crate) fn rfc3339_micros(time: SystemTime) -> String {
 }
 
 /// Returns the current time, to the microsecond.
-#[cfg(feature = "author")]
 pub(crate) fn now() -> SystemTime {
     let now = Timestamp::from_microsecond(Timestamp::now().as_microsecond());
     now.ok()

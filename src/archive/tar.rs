@@ -23,7 +23,7 @@ use std::io::{self, Read};
 use std::ops::Range;
 
 pub(crate) use members::TarMembers;
-pub(crate) use write::{END, filling, header};
+pub(crate) use write::{END, TarEntry, filling};
 
 use super::{in_archive, unreadable};
 use crate::error::{BoxError, Result};
@@ -39,6 +39,7 @@ const MAX_EXTENDED_BYTES: u64 = 1 << 20;
 
 const NAME: Range<usize> = 0..100;
 const SIZE: Range<usize> = 124..136;
+const MODIFIED: Range<usize> = 136..148;
 const CHECKSUM: Range<usize> = 148..156;
 const TYPE: usize = 156;
 const MAGIC: Range<usize> = 257..263;

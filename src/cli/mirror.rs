@@ -28,6 +28,7 @@ pub(super) const EXAMPLES: &str = "
     mirror --locked --to /media/models           all models of models.lock
     mirror fast-whisper/tiny@fp16 --to ./mirror  one model
     mirror 'mf6/test@develop/*' --to ./mirror    all models of a branch
+    mirror --locked --to models.tar              all in one file, for `tar -x`
     mirror 'hf/*' --to ./mirror --dry-run        show what it would take
 ";
 
@@ -45,9 +46,9 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
         .about("Copy models of any source into one registry, for places without a network")
         .args([model.required_unless_present(LOCKED), more])
         .args([
-            option(TO, "DIR|URL")
+            option(TO, "DIR|FILE.tar|URL")
                 .value_parser(value_parser!(PathBuf))
-                .help("Where the mirror is: a folder, or what `registry publish` takes; what it has already is not copied again")
+                .help("Where the mirror is: a folder, a tar, or what else `registry publish` takes; what it has already is not copied again")
                 .required(true),
             option(LOCKED, "FILE")
                 .value_parser(value_parser!(PathBuf))

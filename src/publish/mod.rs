@@ -1,15 +1,17 @@
 //! Writing registries that others pull from.
 //!
 //! What a registry consists of is one thing, and where it is written another. The first is a folder here: [`chunked`] or
-//! [`oci`]. The second is a [`RegistryWriter`], which puts documents into a [`folder`] or a [`bucket`], or an
+//! [`oci`]. The second is a [`RegistryWriter`], which puts documents into a [`folder`], an [`archive`] or a [`bucket`], or an
 //! [`ArtifactWriter`](oci::ArtifactWriter).
 
+mod archive;
 mod bucket;
 pub(crate) mod chunked;
 mod counted;
 mod folder;
 mod hashing;
 pub(crate) mod oci;
+mod tar;
 mod target;
 
 use std::fmt;
@@ -51,6 +53,11 @@ pub(crate) trait RegistryWriter: Send + Sync + fmt::Debug {
     /// Replaces the index in one step, after everything that it names. Where somebody else was faster, `change` is called
     /// again with what they wrote.
     fn change_index(&self, change: &mut IndexChange<'_>) -> Result<()>;
+
+    /// Whether all is written in one pass, at whose end others see it: replacing the index several times takes as many passes.
+    fn is_in_one_pass(&self) -> bool {
+        false
+    }
 
     /// How many documents are written at once; zero for as many as there are processors.
     fn workers(&self) -> usize {

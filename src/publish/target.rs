@@ -7,10 +7,14 @@ use std::path::{Path, PathBuf};
 use serde::{Serialize, Serializer};
 
 use super::RegistryWriter;
+use super::archive::ArchiveWriter;
 use super::bucket::BucketWriter;
-use super::chunked::{Registry, Stream, Writing, WrittenVersion, add_to_index, write_version};
+use super::chunked::{
+    PublishedVersion, Registry, Stream, Writing, WrittenVersion, add_to_index, write_version,
+};
 use super::folder::FolderWriter;
-use super::oci::{ArtifactPlace, push_version};
+use super::oci::{ArtifactPlace, published_version, push_version};
+use super::tar::is_tar;
 use crate::catalog::Metadata;
 use crate::env::Environment;
 use crate::error::{Error, Result};
@@ -20,12 +24,13 @@ use crate::progress::CancelToken;
 use crate::source::oci::is_tag;
 use crate::url::{Scheme, Url};
 
-/// Where models are published: in a folder, which any static server can serve, in a bucket, in an image layout,
-/// or in an OCI registry.
+/// Where models are published: in a folder, which any static server can serve, or a tar of one, in a bucket, in an image
+/// layout, or in an OCI registry.
 ///
 /// | written as | models are published |
 /// |---|---|
 /// | `public`, `file:///srv/public` | in a chunked registry in a folder |
+/// | `models.tar` | in one in a tar; one that exists is replaced by one that has more |
 /// | `s3://bucket/prefix` | in a chunked registry in a bucket of an object store |
 /// | `oci://ghcr.io/acme/tiny:v1` | as artifacts of an OCI registry: in this repository, with this tag |
 /// | `oci://ghcr.io/acme/tiny` | in this repository; the tag is the model's version |
@@ -52,6 +57,7 @@ pub struct PublishTarget(Place);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Place {
+    /// Or a tar.
     Folder(PathBuf),
     Layout {
         folder: PathBuf,
@@ -113,6 +119,30 @@ impl Opened<'_> {
         match self {
             Self::Chunked(registry) => Some(registry),
             Self::Artifacts(_) => None,
+        }
+    }
+
+    /// Returns what is there of a version, with those of these aliases that are its; `None` if there is nothing that could be
+    /// compared with what it would be.
+    pub(crate) fn version(
+        &self,
+        model: &ModelRef,
+        aliases: &[String],
+    ) -> Result<Option<PublishedVersion>> {
+        match self {
+            Self::Chunked(registry) => registry.version(model),
+            Self::Artifacts(place) => {
+                let repository = place.of_model(&model.name().to_string())?;
+                published_version(&*repository, model.version(), aliases)
+            }
+        }
+    }
+
+    /// Whether all is written in one pass, so that [`Self::finish`] should come once.
+    pub(crate) fn is_in_one_pass(&self) -> bool {
+        match self {
+            Self::Chunked(registry) => registry.is_in_one_pass(),
+            Self::Artifacts(place) => place.is_in_one_pass(),
         }
     }
 
@@ -210,7 +240,7 @@ impl PublishTarget {
         url.map(Self::from).ok_or_else(refused)
     }
 
-    /// Returns the folder, if it is one; [`PublishTarget`] has an example.
+    /// Returns the folder or the tar, if it is one; [`PublishTarget`] has an example.
     #[must_use]
     pub fn folder(&self) -> Option<&Path> {
         match &self.0 {
@@ -257,13 +287,11 @@ impl PublishTarget {
         }
         let place = match &self.0 {
             Place::Folder(path) => {
-                if path.extension().is_some_and(|it| it == "tar") && !path.is_dir() {
-                    return Err(Error::argument(format!(
-                        "{} would be a folder, and no tar: name a folder, and pack that with tar",
-                        path.display()
-                    )));
-                }
-                return Ok(Destination::Chunked(Box::new(FolderWriter::new(path))));
+                let writer: Box<dyn RegistryWriter> = match is_tar(path) {
+                    true => Box::new(ArchiveWriter::open(path, cancel)?),
+                    false => Box::new(FolderWriter::new(path)),
+                };
+                return Ok(Destination::Chunked(writer));
             }
             Place::Bucket(url) => {
                 let (call, environment) = network()?;

@@ -314,7 +314,10 @@ fn compressions_are_undone() {
 fn what_is_written_is_read() {
     for size_bytes in [0, 1, 511, 512, 513, 70_000] {
         let content = vec![7; size_bytes as usize];
-        let mut bytes = header("blobs/sha256/x", size_bytes).unwrap().to_vec();
+        let mut bytes = TarEntry::new("blobs/sha256/x", size_bytes)
+            .header()
+            .unwrap()
+            .to_vec();
         bytes.extend(&content);
         bytes.extend(filling(size_bytes));
         bytes.extend(END);
@@ -323,12 +326,22 @@ fn what_is_written_is_read() {
         assert_eq!(read, [("blobs/sha256/x".to_owned(), content)]);
     }
     for size_bytes in [(8 << 30) - 1, 8 << 30, 5 << 40] {
-        let header = header("large", size_bytes).unwrap();
+        let header = TarEntry::new("large", size_bytes).header().unwrap();
         check_header(&header).unwrap();
         assert_eq!(number(&header[SIZE]).unwrap(), size_bytes);
     }
-    assert!(header(&"n".repeat(100), 0).is_some());
-    assert!(header(&"n".repeat(101), 0).is_none());
+    for modified in [0, 1_764_000_000, u64::MAX] {
+        let entry = TarEntry {
+            modified,
+            ..TarEntry::new("index.json", 1)
+        };
+        let header = entry.header().unwrap();
+        check_header(&header).unwrap();
+        let kept = number(&header[MODIFIED]).unwrap();
+        assert_eq!(kept, if modified == u64::MAX { 0 } else { modified });
+    }
+    assert!(TarEntry::new(&"n".repeat(100), 0).header().is_some());
+    assert!(TarEntry::new(&"n".repeat(101), 0).header().is_none());
 }
 
 #[test]

@@ -20,6 +20,14 @@ pub(super) struct Chosen {
     pub(super) state: MirrorState,
 }
 
+/// What a mirror has of a version.
+pub(super) enum Comparison {
+    New,
+    /// Another state of it.
+    Changed,
+    Unchanged(Box<There>),
+}
+
 /// A version that is in the mirror as it is offered.
 pub(super) struct There {
     pub(super) manifest_digest: Digest,
@@ -69,19 +77,16 @@ impl Mirroring<'_> {
         Ok(chosen.into_values().collect())
     }
 
-    /// Returns what the mirror has of a version if that is what is offered, and notes otherwise whether it has another state.
-    pub(super) fn compare(&self, chosen: &mut Chosen) -> Result<Option<There>> {
+    /// Returns what the mirror has of a version, compared with what is offered.
+    pub(super) fn compare(&self, chosen: &Chosen) -> Result<Comparison> {
         let remote = &chosen.offer.remote;
-        let Some(registry) = self.opened.registry() else {
-            return Ok(None);
-        };
-        let Some(published) = registry.version(&remote.model)? else {
-            return Ok(None);
+        let published = self.opened.version(&remote.model, &chosen.aliases)?;
+        let Some(published) = published else {
+            return Ok(Comparison::New);
         };
         let offered = remote.manifest_digest;
         if published.manifest != offered && published.source != Some(offered) {
-            chosen.state = MirrorState::Changed;
-            return Ok(None);
+            return Ok(Comparison::Changed);
         }
         let metadata = remote.metadata.to_map();
         let mut aliases = chosen.aliases.iter();
@@ -92,10 +97,14 @@ impl Mirroring<'_> {
             source: published.source,
             ..WrittenVersion::new(remote.model.clone(), metadata, published.manifest)
         });
-        Ok(Some(There {
+        if relabelled.is_some() && self.opened.registry().is_none() {
+            // An artifact says itself what describes it.
+            return Ok(Comparison::Changed);
+        }
+        Ok(Comparison::Unchanged(Box::new(There {
             manifest_digest: published.manifest,
             relabelled,
-        }))
+        })))
     }
 
     /// Fetches what makes pulling several models together cheaper than one by one.

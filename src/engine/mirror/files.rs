@@ -66,17 +66,12 @@ impl Mirroring<'_> {
             chunking: self.options.chunking,
             aliases: &chosen.aliases,
             known: Some(manifest),
+            source: Some(remote.manifest_digest),
             cancel: &self.call.cancel,
             progress: Some(&*self.call.progress),
         };
         let metadata = remote.metadata.to_map();
-        let written = self
-            .opened
-            .write(&stream, &remote.model, metadata, &writing)?;
-        let is_other = written.manifest_digest != remote.manifest_digest;
-        Ok(WrittenVersion {
-            source: is_other.then_some(remote.manifest_digest),
-            ..written
-        })
+        self.opened
+            .write(&stream, &remote.model, metadata, &writing)
     }
 }

@@ -10,7 +10,7 @@
 //!    in between. The files of any other version are in the store, or come into a partial first ([`files`]), because they can be
 //!    cut only when their content is known. Then that is removed.
 //!
-//! The index is replaced after each [batch](BATCH_BYTES) and at the end, also when the rest fails.
+//! The index is replaced after each [batch](BATCH_BYTES) and at the end, also when the rest fails; that of a tar only at the end.
 
 mod chosen;
 mod chunks;
@@ -39,7 +39,7 @@ use crate::store::record::Records;
 
 pub use report::{FailedMirror, MirrorReport, MirrorState, MirroredVersion};
 
-use chosen::Chosen;
+use chosen::{Chosen, Comparison};
 
 /// The index is replaced when this much was written since it was last: a kill costs no more than reading that again.
 const BATCH_BYTES: u64 = 1 << 30;
@@ -202,20 +202,9 @@ impl Engine {
 impl Mirroring<'_> {
     fn run(&self, to: &PublishTarget, is_writing: bool) -> Result<MirrorReport> {
         let mut report = MirrorReport::new(to.clone());
-        let (mut pending, mut missing) = (Vec::new(), Vec::new());
+        let mut pending = Vec::new();
         let chosen = self.choose(&mut report)?;
-        for mut chosen in chosen {
-            let state = self.compare(&mut chosen)?;
-            match state {
-                None => missing.push(chosen),
-                Some(there) => {
-                    report
-                        .versions
-                        .push(MirroredVersion::there(&chosen, &there));
-                    pending.extend(there.relabelled);
-                }
-            }
-        }
+        let missing = self.compare_all(chosen, &mut pending, &mut report)?;
         let missing = self.describe(missing, &mut report)?;
         if !is_writing {
             for missing in &missing {
@@ -230,6 +219,41 @@ impl Mirroring<'_> {
         }
         report.sort();
         Ok(report)
+    }
+
+    /// Passes over what the mirror has; returns the other versions.
+    fn compare_all(
+        &self,
+        chosen: Vec<Chosen>,
+        pending: &mut Vec<WrittenVersion>,
+        report: &mut MirrorReport,
+    ) -> Result<Vec<Chosen>> {
+        let compared = at_once(&chosen, |chosen| {
+            self.call.cancel.check()?;
+            self.compare(chosen)
+        });
+        self.call.cancel.check()?;
+        let mut missing = Vec::new();
+        for (mut chosen, compared) in chosen.into_iter().zip(compared) {
+            match compared {
+                Ok(Comparison::Unchanged(there)) => {
+                    let version = MirroredVersion::there(&chosen, &there);
+                    report.versions.push(version);
+                    pending.extend(there.relabelled);
+                    continue;
+                }
+                Ok(Comparison::Changed) => chosen.state = MirrorState::Changed,
+                Ok(Comparison::New) => {}
+                // What cannot be the name of a repository, or a tag, is one model's affair.
+                Err(error) if self.opened.registry().is_none() => {
+                    report.fail(chosen.offer.remote.model.to_string(), error);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
+            missing.push(chosen);
+        }
+        Ok(missing)
     }
 
     /// Learns what the versions consist of; those of which that fails are in the report.
@@ -271,7 +295,8 @@ impl Mirroring<'_> {
                 Err(error) if error.is_cancelled() || is_of_target(&error) => return Err(error),
                 Err(error) => report.fail(missing.chosen.offer.remote.model.to_string(), error),
             }
-            if pending.len() >= BATCH_VERSIONS || bytes >= BATCH_BYTES {
+            let is_full = pending.len() >= BATCH_VERSIONS || bytes >= BATCH_BYTES;
+            if is_full && !self.opened.is_in_one_pass() {
                 self.finish(pending)?;
                 bytes = 0;
             }

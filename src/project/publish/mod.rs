@@ -430,6 +430,7 @@ impl PublishOptions {
             chunking: self.chunking,
             aliases: &self.aliases,
             known: None,
+            source: None,
             cancel: &self.cancel,
             progress: self.progress.as_deref(),
         }

@@ -25,7 +25,7 @@ use crate::progress::tally::Tally;
 use crate::progress::{CancelToken, Progress, Step};
 
 pub(crate) use index::add_to_index;
-pub(crate) use published::Registry;
+pub(crate) use published::{PublishedVersion, Registry};
 pub(crate) use stream::Stream;
 pub(crate) use version::write_version;
 
@@ -91,6 +91,8 @@ pub(crate) struct Writing<'a> {
     pub(crate) aliases: &'a [String],
     /// What is known of the files: they must be that, and keep the names that git has for them.
     pub(crate) known: Option<&'a Manifest>,
+    /// The state of a source that the files are, in a mirror.
+    pub(crate) source: Option<Digest>,
     pub(crate) cancel: &'a CancelToken,
     pub(crate) progress: Option<&'a dyn Progress>,
 }

@@ -69,6 +69,11 @@ impl<'a> Registry<'a> {
         self.writer.put(digest, document)
     }
 
+    /// Whether all is written in one pass, as [`RegistryWriter::is_in_one_pass`] says.
+    pub(crate) fn is_in_one_pass(&self) -> bool {
+        self.writer.is_in_one_pass()
+    }
+
     /// Returns whether the document of a digest seems to be there, as [`RegistryWriter::has`] does.
     pub(crate) fn has(&self, digest: &Digest, size_bytes: u64) -> bool {
         self.writer.has(digest, size_bytes)

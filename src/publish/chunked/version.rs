@@ -90,7 +90,7 @@ pub(crate) fn write_version(
         aliases: writing.aliases.to_vec(),
         metadata,
         manifest_digest: manifest.digest(),
-        source: None,
+        source: writing.source.filter(|it| *it != manifest.digest()),
         replaced: None,
         files: stream.parts.len(),
         total_bytes: manifest.known_bytes(),

@@ -8,19 +8,19 @@
 //!
 //! [image specification]: https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::ArtifactWriter;
 use super::modelpack::MANIFEST;
+use super::{ArtifactWriter, MAX_DOCUMENT_BYTES};
 use crate::digest::Digest;
 use crate::disk::write::{remove_abandoned, replace_file};
-use crate::error::{Error, IoContext, Result, is_missing};
+use crate::error::{Error, IoContext, Result};
 use crate::http::transport::Payload;
 use crate::progress::CancelToken;
 use crate::publish::folder::{is_document, put_document};
+use crate::small_file::read_small;
 use crate::store::lock::{FileLock, RECORD_LIMIT};
 use crate::url::{Url, percent_decode};
 
@@ -45,6 +45,19 @@ impl LayoutWriter {
             folder: folder.to_owned(),
             name: name.map(str::to_owned),
         }
+    }
+
+    fn index_path(&self) -> PathBuf {
+        self.folder.join("index.json")
+    }
+
+    fn read_index(&self) -> Result<Option<Value>> {
+        let path = self.index_path();
+        let json = read_small(&path, MAX_DOCUMENT_BYTES).at("read", &path)?;
+        let malformed =
+            |error| Error::registry_from(path.display(), "the index is malformed", error);
+        json.map(|json| serde_json::from_slice(&json).map_err(malformed))
+            .transpose()
     }
 }
 
@@ -75,6 +88,27 @@ pub(super) struct Tagging<'a> {
     pub(super) location: &'a Path,
 }
 
+/// Returns which manifest an index has under a name.
+pub(super) fn tagged(index: &Value, name: &str) -> Option<Digest> {
+    let manifests = index["manifests"].as_array()?;
+    let found = manifests
+        .iter()
+        .rfind(|it| it["annotations"][REF_NAME] == *name)?;
+    found["digest"]
+        .as_str()?
+        .strip_prefix("sha256:")?
+        .parse()
+        .ok()
+}
+
+/// What a tag is called in an index; `name` stands before it where a layout has several models.
+pub(super) fn tag_name(name: Option<&str>, tag: &str) -> String {
+    match name {
+        Some(name) => format!("{name}:{tag}"),
+        None => tag.to_owned(),
+    }
+}
+
 impl Tagging<'_> {
     /// Makes the index anew, in which each of the tags names the manifest.
     pub(super) fn apply(&self, mut index: Value, digest: &Digest, json: &[u8]) -> Result<Value> {
@@ -88,10 +122,7 @@ impl Tagging<'_> {
             .as_array_mut()
             .ok_or_else(malformed)?;
         for tag in self.tags {
-            let tag = match &self.name {
-                Some(name) => format!("{name}:{tag}"),
-                None => (*tag).to_owned(),
-            };
+            let tag = tag_name(self.name, tag);
             manifests.retain(|other| other["annotations"][REF_NAME] != *tag);
             manifests.push(json!({
                 "mediaType": MANIFEST,
@@ -125,6 +156,15 @@ impl ArtifactWriter for LayoutWriter {
         put_document(&blobs(&self.folder), digest, blob)
     }
 
+    fn read_manifest(&self, tag: &str) -> Result<Option<Vec<u8>>> {
+        let index = self.read_index()?.unwrap_or_else(empty_index);
+        let Some(digest) = tagged(&index, &tag_name(self.name.as_deref(), tag)) else {
+            return Ok(None);
+        };
+        let path = blobs(&self.folder).join(digest.to_string());
+        read_small(&path, MAX_DOCUMENT_BYTES).at("read", &path)
+    }
+
     fn put_manifest(&self, digest: &Digest, manifest: &[u8], tags: &[&str]) -> Result<()> {
         put_document(&blobs(&self.folder), digest, &manifest.to_vec())?;
         let _lock = FileLock::acquire(
@@ -134,16 +174,13 @@ impl ArtifactWriter for LayoutWriter {
             &CancelToken::new(),
             &|_| {},
         )?;
-        let path = self.folder.join("index.json");
-        let index = match fs::read(&path) {
-            Ok(json) => serde_json::from_slice(&json).map_err(|error| {
-                Error::registry_from(path.display(), "the index is malformed", error)
-            })?,
-            Err(error) if is_missing(&error) => {
+        let path = self.index_path();
+        let index = match self.read_index()? {
+            Some(index) => index,
+            None => {
                 replace_file(&self.folder.join(LAYOUT), version().as_bytes())?;
                 empty_index()
             }
-            Err(error) => return Err(error).at("read", &path),
         };
         let tagging = Tagging {
             name: self.name.as_deref(),

@@ -8,7 +8,9 @@ mod modelpack;
 mod tar;
 mod upload;
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::iter;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -23,16 +25,20 @@ use crate::http::call::Call;
 use crate::http::transport::Payload;
 use crate::model::ModelRef;
 use crate::progress::{CancelToken, Step, Task};
-use crate::publish::chunked::{Stream, Writing, WrittenVersion};
+use crate::publish::chunked::{PublishedVersion, Stream, Writing, WrittenVersion};
 use crate::publish::counted::Counted;
+use crate::publish::tar::is_tar;
 use crate::relpath::below;
 use crate::source::at_once;
 use crate::source::oci::{PushRegistry, is_tag};
 
 use layout::LayoutWriter;
-use modelpack::{Artifact, Layer};
+use modelpack::{Artifact, Layer, mirrored};
 use tar::TarLayout;
 use upload::{Pushed, RepositoryWriter};
+
+/// The largest manifest or index that is read: registries take no larger ones.
+const MAX_DOCUMENT_BYTES: u64 = 4 << 20;
 
 /// Puts the artifacts of one repository where it is. Many threads use it at once.
 pub(crate) trait ArtifactWriter: Send + Sync + fmt::Debug {
@@ -50,6 +56,9 @@ pub(crate) trait ArtifactWriter: Send + Sync + fmt::Debug {
 
     /// Writes a blob, unless it is there; returns whether it was sent.
     fn put_blob(&self, digest: &Digest, blob: &dyn Payload) -> Result<bool>;
+
+    /// Reads the manifest that a tag names; `None` when there is none.
+    fn read_manifest(&self, tag: &str) -> Result<Option<Vec<u8>>>;
 
     /// Writes a manifest, whose blobs are there, and then lets each of the tags name it.
     fn put_manifest(&self, digest: &Digest, manifest: &[u8], tags: &[&str]) -> Result<()>;
@@ -85,11 +94,9 @@ struct Repositories {
 }
 
 impl ArtifactPlace {
-    /// An image layout: a tar if there is a file, or nothing yet and the name ends so.
+    /// An image layout in a folder or a tar.
     pub(super) fn layout(path: PathBuf, cancel: &CancelToken) -> Result<Self> {
-        let ends_so = path.extension().is_some_and(|extension| extension == "tar");
-        let is_tar = path.is_file() || ends_so && !path.is_dir();
-        let place = match is_tar {
+        let place = match is_tar(&path) {
             true => Place::Tar(Arc::new(TarLayout::open(&path, cancel)?)),
             false => Place::Layout(path),
         };
@@ -114,6 +121,11 @@ impl ArtifactPlace {
             Place::Registry(_) => {}
         }
         Ok(())
+    }
+
+    /// Whether all is written in one pass, at whose end others see it.
+    pub(super) fn is_in_one_pass(&self) -> bool {
+        matches!(self.place, Place::Tar(_))
     }
 
     /// A place at a host: the repository with this path, until [`Self::of_several`] says otherwise.
@@ -191,6 +203,37 @@ impl ArtifactPlace {
     }
 }
 
+/// Returns what is there of a version of a mirror, with those of the aliases that are its; `None` if it is no mirror's.
+///
+/// # Errors
+/// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) if the version or an alias cannot be a tag.
+pub(crate) fn published_version(
+    repository: &dyn ArtifactWriter,
+    version: &str,
+    aliases: &[String],
+) -> Result<Option<PublishedVersion>> {
+    let tags = iter::once(version).chain(aliases.iter().map(String::as_str));
+    check_tags(&tags.collect::<Vec<_>>())?;
+    let Some(manifest) = repository.read_manifest(version)? else {
+        return Ok(None);
+    };
+    let Some((source, metadata)) = mirrored(&manifest) else {
+        return Ok(None);
+    };
+    let mut published = PublishedVersion {
+        manifest: Digest::of(&manifest),
+        source: Some(source),
+        metadata,
+        aliases: BTreeSet::new(),
+    };
+    for alias in aliases {
+        if repository.read_manifest(alias)?.as_ref() == Some(&manifest) {
+            published.aliases.insert(alias.clone());
+        }
+    }
+    Ok(Some(published))
+}
+
 /// Publishes the files of a stream as one version, whose name is its tag.
 pub(crate) fn push_version(
     stream: &Stream,
@@ -202,14 +245,14 @@ pub(crate) fn push_version(
     if stream.parts.is_empty() {
         return Err(Error::argument("there are no files to publish"));
     }
-    let tags = std::iter::once(model.version());
+    let tags = iter::once(model.version());
     let tags: Vec<&str> = tags
         .chain(writing.aliases.iter().map(String::as_str))
         .collect();
     check_tags(&tags)?;
     let name = model.to_string();
     let layers = hash_layers(stream, &name, writing)?;
-    let artifact = Artifact::new(&layers, &metadata)?;
+    let artifact = Artifact::new(&layers, &metadata, writing.source.as_ref())?;
     let tally = writing.begin(Step {
         total_bytes: stream.size_bytes(),
         ..Step::new(Task::Uploading, layers.len() as u64).at(&name, 0)
@@ -246,7 +289,7 @@ pub(crate) fn push_version(
         aliases: writing.aliases.to_vec(),
         metadata,
         manifest_digest,
-        source: None,
+        source: writing.source,
         replaced: None,
         files: layers.len(),
         total_bytes: stream.size_bytes(),

@@ -5,7 +5,7 @@
 //!
 //! [ModelPack]: https://github.com/modelpack/model-spec
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::catalog::Metadata;
@@ -23,6 +23,8 @@ const FILE_PATH: &str = "org.cncf.model.filepath";
 const TITLE: &str = "org.opencontainers.image.title";
 /// Everything that is known of the model, as JSON: what the configuration of ModelPack has no place for is not lost.
 const METADATA: &str = crate::source::oci::METADATA_ANNOTATION;
+/// Which state of a source it is, in a mirror.
+const SOURCE: &str = crate::source::oci::SOURCE_ANNOTATION;
 
 /// What ModelPack calls a fact, and where its configuration has it.
 const FACTS: [(&str, &str, &str); 11] = [
@@ -76,8 +78,12 @@ struct DescriptorWire<'a> {
 }
 
 impl Artifact {
-    /// Describes a model of these files, which are in the order of names.
-    pub(super) fn new(layers: &[Layer], metadata: &Metadata) -> Result<Self> {
+    /// Describes a model of these files, which are in the order of names, and are this state of a source if it is in a mirror.
+    pub(super) fn new(
+        layers: &[Layer],
+        metadata: &Metadata,
+        source: Option<&Digest>,
+    ) -> Result<Self> {
         let config = to_json(&config(layers, metadata))?;
         let descriptors = layers.iter().map(|layer| DescriptorWire {
             media_type: media_type(&layer.name),
@@ -101,7 +107,10 @@ impl Artifact {
             },
             "layers": descriptors,
         });
-        let annotations = annotations(metadata)?;
+        let mut annotations = annotations(metadata)?;
+        if let Some(source) = source {
+            annotations.insert(SOURCE.to_owned(), source.to_string().into());
+        }
         if !annotations.is_empty() {
             manifest["annotations"] = Value::Object(annotations);
         }
@@ -140,6 +149,21 @@ fn config(layers: &[Layer], metadata: &Metadata) -> Value {
         config["config"]["paramSize"] = size.into();
     }
     config
+}
+
+/// Reads what the manifest of an artifact says of the state of a source that it is, and of the model; `None` if it is no mirror's.
+pub(super) fn mirrored(manifest: &[u8]) -> Option<(Digest, Metadata)> {
+    #[derive(Deserialize)]
+    struct ManifestWire {
+        annotations: Map<String, Value>,
+    }
+    let ManifestWire { annotations } = serde_json::from_slice(manifest).ok()?;
+    let source = annotations.get(SOURCE)?.as_str()?.parse().ok()?;
+    let metadata = match annotations.get(METADATA) {
+        Some(json) => serde_json::from_str(json.as_str()?).ok()?,
+        None => Metadata::new(),
+    };
+    Some((source, metadata))
 }
 
 fn annotations(metadata: &Metadata) -> Result<Map<String, Value>> {
@@ -238,7 +262,12 @@ mod tests {
             "architecture": "llama", "tags": ["a"], "description": "",
         });
         let metadata = metadata.as_object().unwrap().clone();
-        let artifact = Artifact::new(&layers, &metadata).unwrap();
+        let artifact = Artifact::new(&layers, &metadata, None).unwrap();
+        assert_eq!(mirrored(&artifact.manifest), None);
+        let source = Digest::of(b"a state");
+        let of_mirror = Artifact::new(&layers, &metadata, Some(&source)).unwrap();
+        let told = mirrored(&of_mirror.manifest);
+        assert_eq!(told, Some((source, metadata.clone())));
         let config: Value = serde_json::from_slice(&artifact.config).unwrap();
         assert_eq!(
             config["descriptor"],
@@ -275,8 +304,8 @@ mod tests {
         assert_eq!(annotations["org.opencontainers.image.licenses"], "mit");
         let kept: Metadata = serde_json::from_str(annotations[METADATA].as_str().unwrap()).unwrap();
         assert_eq!(kept, metadata);
-        let again = Artifact::new(&[layer("a")], &Metadata::new()).unwrap();
-        let same = Artifact::new(&[layer("a")], &Metadata::new()).unwrap();
+        let again = Artifact::new(&[layer("a")], &Metadata::new(), None).unwrap();
+        let same = Artifact::new(&[layer("a")], &Metadata::new(), None).unwrap();
         assert_eq!(again.manifest, same.manifest);
         let manifest: Value = serde_json::from_slice(&again.manifest).unwrap();
         assert_eq!(manifest.get("annotations"), None);

@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use tracing::debug;
 
-use super::ArtifactWriter;
 use super::modelpack::MANIFEST;
+use super::{ArtifactWriter, MAX_DOCUMENT_BYTES};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::Failure;
@@ -226,6 +226,18 @@ impl ArtifactWriter for RepositoryWriter {
         let mut blobs = self.registry.blobs.lock();
         blobs.entry(*digest).or_insert_with(|| self.name.clone());
         Ok(sent)
+    }
+
+    fn read_manifest(&self, tag: &str) -> Result<Option<Vec<u8>>> {
+        let url = self.base.join(&format!("manifests/{tag}"));
+        self.retrying(&url, |url| {
+            let request = Outgoing::new(Method::Get, url).header("accept", MANIFEST);
+            let mut found = self.call.send(&request, &[404])?;
+            match found.status {
+                404 => Ok(None),
+                _ => found.read_whole(MAX_DOCUMENT_BYTES, url).map(Some),
+            }
+        })
     }
 
     fn put_manifest(&self, digest: &Digest, manifest: &[u8], tags: &[&str]) -> Result<()> {

@@ -47,6 +47,8 @@ pub(crate) use {place::is_tag, push::PushRegistry};
 
 /// The annotation in which artifacts that this crate published have everything that is known of the model, as JSON.
 pub(crate) const METADATA_ANNOTATION: &str = "modelrack.metadata";
+/// The annotation in which artifacts of a mirror have the state of the source that they are.
+pub(crate) const SOURCE_ANNOTATION: &str = "modelrack.source";
 /// A registry or a layout; lists of tags are fetched at once.
 type Asked<'a> = dyn Documents + Sync + 'a;
 

@@ -1,7 +1,7 @@
 //! Publishing and mirroring, killed at one request after the other: the index names only what is there, and the next run sends
 //! only what is not.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -224,6 +224,47 @@ fn mirroring_into_a_folder_is_killed_at_each_request() {
         let fetched = rack.chunk_requests(&[&published]).len();
         // But for the manifest.
         assert_eq!(fetched, documents(&folder).len() - before.len() - 1);
+    }
+}
+
+/// Reads a file of a tar in which names are short.
+fn read_in(tar: &Path) -> impl Fn(&str) -> Option<Vec<u8>> {
+    let tar = fs::read(tar).unwrap_or_default();
+    let text = |field: &[u8]| {
+        let text = field.split(|byte| *byte == 0).next().unwrap();
+        String::from_utf8(text.to_vec()).unwrap()
+    };
+    let (mut at, mut files) = (0, BTreeMap::new());
+    while tar.get(at).is_some_and(|byte| *byte != 0) {
+        let size = usize::from_str_radix(&text(&tar[at + 124..at + 136]), 8).unwrap();
+        let content = &tar[at + 512..][..size];
+        files.insert(text(&tar[at..at + 100]), content.to_vec());
+        at += 512 + size.next_multiple_of(512);
+    }
+    move |path| files.get(path).cloned()
+}
+
+#[test]
+fn mirroring_into_a_tar_is_killed_at_each_request_and_leaves_the_one_before() {
+    let rack = Rack::new();
+    let tar = rack.temp.path().join("models.tar");
+    for number in 1..=LEAST {
+        let version = format!("g/m v{number}");
+        rack.publish(&version, &files(number));
+        let line = format!(
+            "mirror {} --to {}",
+            version.replace(' ', "@"),
+            tar.display()
+        );
+        let before = fs::read(&tar).ok();
+        assert!(
+            kill_at(program(&rack, &line), number, &[&rack.server]),
+            "{number}"
+        );
+        assert!(fs::read(&tar).ok() == before, "{number}");
+        let ran = finish(program(&rack, &line));
+        assert_eq!(ran.code, 0, "{number}: {ran:?}");
+        assert_eq!(assert_sound(read_in(&tar)).len(), number);
     }
 }
 

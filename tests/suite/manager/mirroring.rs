@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
 use modelrack::lock::{LockOptions, LockedOptions};
 use modelrack::mirror::{MirrorOptions, MirrorReport, MirrorState, PublishTarget};
@@ -282,4 +284,122 @@ fn an_image_layout_gets_each_version_as_an_artifact() {
     let report = rack.manager().mirror(&to, &options).unwrap();
     assert_eq!(report.bytes_written(), 0);
     assert_eq!(files_below(&layout), before);
+}
+
+/// Unpacks a tar with the program that everybody has; `None` where there is none.
+fn unpack(tar: &Path, to: &Path) -> Option<()> {
+    fs::create_dir_all(to).unwrap();
+    let mut command = Command::new("tar");
+    command.arg("-xf").arg(tar).arg("-C").arg(to);
+    let ran = command.output().ok()?;
+    assert!(ran.status.success(), "{ran:?}");
+    Some(())
+}
+
+#[test]
+fn a_tar_is_a_registry_when_it_is_unpacked_and_where_it_is() {
+    let rack = Rack::with_model();
+    rack.publish("g/n v1", &[("n.bin", bytes(5000, 5))]);
+    let tar = rack.temp.path().join("media").join("models.tar");
+    let to = PublishTarget::from(&tar);
+    let report = rack
+        .manager()
+        .mirror(&to, &of_models(&["g/m v1", "g/n v1"]))
+        .unwrap();
+    assert!(report.failed.is_empty(), "{:?}", report.failed);
+    // Nothing beside it, and nothing of it in the store.
+    assert_eq!(names_in(tar.parent().unwrap()), ["models.tar"]);
+    assert_eq!(rack.listed(), (vec![], vec![]));
+
+    let folder = rack.temp.path().join("unpacked");
+    if unpack(&tar, &folder).is_some() {
+        assert_eq!(index(&folder), rack.index());
+        assert_eq!(
+            files_below(&folder.join("data")),
+            files_below(&rack.registry().join("data"))
+        );
+        // By its time and size, a web server tells whether it has changed.
+        let modified = fs::metadata(folder.join("models.json")).unwrap().modified();
+        let age = modified.unwrap().elapsed().unwrap_or_default();
+        assert!(age < Duration::from_secs(24 * 60 * 60), "{age:?}");
+    }
+
+    let other = Rack::new();
+    let url = Url::from_path(&tar).unwrap().expose();
+    let manager = other.manager_of(other.bare_config().registry_url(url).offline(true));
+    for model in ["g/m v1", "g/n v1"] {
+        manager
+            .pull(&address(model), &PullOptions::default())
+            .unwrap();
+    }
+    other.assert_files("g/m v1", &sample());
+}
+
+#[test]
+fn a_tar_that_exists_is_replaced_by_one_that_has_more() {
+    let rack = Rack::with_model();
+    let tar = rack.temp.path().join("models.tar");
+    let (manager, to) = (rack.manager(), PublishTarget::from(&tar));
+    manager.mirror(&to, &of_models(&["g/m v1"])).unwrap();
+    let before = fs::read(&tar).unwrap();
+    rack.server.reset_counts();
+    let again = rack.manager().mirror(&to, &of_models(&["g/m v1"])).unwrap();
+    assert_eq!(again.versions[0].state, MirrorState::Unchanged);
+    assert_eq!(paths(&rack), ["/models.json"]);
+    assert_eq!(fs::read(&tar).unwrap(), before);
+
+    // A version that shares chunks with what is there.
+    let mut files = sample();
+    files[0].1 = b"{\"layers\": 3}".to_vec();
+    let v2 = rack.publish("g/m v2", &files);
+    let report = rack.manager().mirror(&to, &of_models(&["g/m v2"])).unwrap();
+    assert_eq!(rack.chunk_requests(&[&v2]).len(), 1);
+    assert_eq!(report.versions[0].chunks_written, 1);
+    let folder = rack.temp.path().join("unpacked");
+    if unpack(&tar, &folder).is_some() {
+        assert_eq!(index(&folder), rack.index());
+        assert_eq!(names_in(&folder), ["data", "models.json"]);
+    }
+
+    // What is no registry is left alone, and so is what nothing could be added to.
+    rack.publish("g/bad v1", &[("a.bin", bytes(3000, 9))]);
+    let chunk = chunk_of(&rack, "bad");
+    rack.server
+        .rule(Rule::path(format!("/data/{chunk}")).flip(7));
+    let before = fs::read(&tar).unwrap();
+    let report = rack
+        .manager()
+        .mirror(&to, &of_models(&["g/bad v1"]))
+        .unwrap();
+    assert_eq!(report.failed[0].error.code(), "HASH_MISMATCH");
+    assert_eq!(fs::read(&tar).unwrap(), before);
+    for content in [&b"no tar"[..], &[0; 1024]] {
+        fs::write(&tar, content).unwrap();
+        let error = rack
+            .manager()
+            .mirror(&to, &of_models(&["g/m v1"]))
+            .unwrap_err();
+        assert_eq!(error.code(), "REGISTRY_ERROR", "{error}");
+        assert_eq!(fs::read(&tar).unwrap(), content);
+    }
+}
+
+#[test]
+fn shards_and_models_of_the_hub_go_into_a_tar_as_well() {
+    let (machine, _, _) = Machine::with_whisper();
+    let tar = machine.rack.temp.path().join("models.tar");
+    let to = PublishTarget::from(&tar);
+    let options = of_models(&[WHISPER]).shards(true).chunk_bytes(1024);
+    let report = machine.manager().mirror(&to, &options).unwrap();
+    assert!(report.failed.is_empty(), "{:?}", report.failed);
+    let again = machine.manager().mirror(&to, &options).unwrap();
+    assert_eq!(again.versions[0].state, MirrorState::Unchanged);
+    let other = Rack::new();
+    let url = Url::from_path(&tar).unwrap().expose();
+    let manager = other.manager_of(other.bare_config().registry_url(url).offline(true));
+    let model = format!("{WHISPER} main");
+    manager
+        .pull(&address(&model), &PullOptions::default())
+        .unwrap();
+    other.assert_files(&model, &whisper());
 }

@@ -339,17 +339,29 @@ fn places_that_are_none_are_refused() {
 }
 
 #[test]
-fn a_tar_is_not_made_a_folder_of() {
+fn a_registry_in_chunks_may_be_a_tar() {
     let rack = Rack::new();
     let folder = rack.temp.path().join("model");
     write_files(&folder, &[("a", b"a")]);
     let tar = rack.temp.path().join("public.tar");
     let to = tar.to_str().unwrap();
-    let error = publish(&folder, "g/m v", to, &PublishOptions::default()).unwrap_err();
-    assert_eq!(error.code(), "INVALID_ARGUMENT");
-    assert!(
-        error.to_string().contains("would be a folder, and no tar"),
-        "{error}"
-    );
-    assert!(!tar.exists());
+    let publish_as = |model: &str| publish(&folder, model, to, &PublishOptions::default());
+    let first = publish_as("g/m v1").unwrap();
+    assert_eq!(first.chunks_written, 1);
+    let written = fs::read(&tar).unwrap();
+    assert_eq!(publish_as("g/m v1").unwrap().chunks_written, 0);
+    assert_eq!(fs::read(&tar).unwrap(), written);
+    assert_eq!(publish_as("g/m v2").unwrap().chunks_written, 0);
+    let names = names_in(&tar);
+    assert_eq!(names.len(), 3, "{names:?}");
+    assert_eq!(names[2], "models.json");
+
+    let url = modelrack::transport::Url::from_path(&tar).unwrap().expose();
+    let manager = rack.manager_of(rack.bare_config().registry_url(url));
+    for model in ["g/m v1", "g/m v2"] {
+        manager
+            .pull(&address(model), &PullOptions::default())
+            .unwrap();
+        rack.assert_files(model, &[("a", b"a")]);
+    }
 }

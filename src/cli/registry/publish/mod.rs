@@ -54,9 +54,9 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
         .about("Publish models in a registry that any static server can serve, or in an OCI registry")
         .args([
             complete(paths, mount, Which::RegisteredOrPaths),
-            path_option(TO, "DIR|URL")
+            path_option(TO, "DIR|FILE.tar|URL")
                 .help(
-                    "The registry's folder, created if it does not exist; or s3://BUCKET/PREFIX; or \
+                    "The registry's folder, created if it does not exist, or a tar of one; or s3://BUCKET/PREFIX; or \
                      oci://HOST/NAME[:TAG] or oci-layout:DIR|FILE.tar[:TAG], for artifacts",
                 )
                 .required(true),
@@ -155,15 +155,17 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
         if to.is_bucket() {
             return session.say(format!("A source with url = \"{to}\" pulls from it"));
         }
-        let folder = to.folder().filter(|_| to.is_chunked());
-        let to = folder.and_then(|to| std::path::absolute(to).ok());
-        let Some(url) = to.and_then(|to| Url::from_path(&to).ok()) else {
+        let place = to.folder().filter(|_| to.is_chunked());
+        let place = place.and_then(|to| std::path::absolute(to).ok());
+        let Some(url) = place.as_ref().and_then(|to| Url::from_path(to).ok()) else {
             return Ok(());
         };
+        let served = match place.is_some_and(|place| place.is_file()) {
+            true => "Any static server can serve it when it is unpacked",
+            false => "Any static server can serve it",
+        };
         let variable = session.mount.config.variable("REGISTRY_URL");
-        session.say(format!(
-            "Any static server can serve it; {variable}={url} pulls from it here"
-        ))
+        session.say(format!("{served}; {variable}={url} pulls from it here"))
     })
 }
 

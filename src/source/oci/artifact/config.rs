@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use super::ArtifactKind;
 use crate::catalog::Metadata;
 use crate::relpath::{RelPath, shown};
-use crate::source::oci::METADATA_ANNOTATION;
 use crate::source::oci::wire::{Annotations, Descriptor};
+use crate::source::oci::{METADATA_ANNOTATION, SOURCE_ANNOTATION};
 use crate::text::{long_text, short_text};
 
 /// How many entries of a list or table are kept.
@@ -140,7 +140,8 @@ pub(super) fn metadata(
         add(key, text.and_then(|text| fact(key, &text)));
     }
     let all = annotations.iter().take(MAX_ENTRIES);
-    let all = all.filter(|(key, _)| *key != METADATA_ANNOTATION);
+    let own = [METADATA_ANNOTATION, SOURCE_ANNOTATION];
+    let all = all.filter(|(key, _)| !own.contains(&key.as_str()));
     let all = all.filter_map(|(key, text)| Some((short_text(key)?, long_text(text)?.into())));
     let all: Metadata = all.collect();
     add(

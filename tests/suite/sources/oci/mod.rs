@@ -6,6 +6,7 @@ mod hostile;
 mod layouts;
 mod listing;
 mod locks;
+mod mirroring;
 mod naming;
 mod pulling;
 mod quirks;

@@ -1,6 +1,7 @@
 //! Registries in buckets of object stores.
 
 mod credentials;
+mod mirroring;
 #[cfg(feature = "author")]
 mod publishing;
 mod refusals;
