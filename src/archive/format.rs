@@ -31,6 +31,12 @@ pub enum ArchiveFormat {
     /// A tar, compressed with Zstandard. Unpacking it takes the feature `zstd`.
     #[serde(rename = "tar+zstd")]
     TarZstd,
+    /// A single file, compressed with gzip.
+    #[serde(rename = "gzip")]
+    Gzip,
+    /// A single file, compressed with Zstandard. Unpacking it takes the feature `zstd`.
+    #[serde(rename = "zstd")]
+    Zstd,
 }
 
 impl ArchiveFormat {
@@ -41,19 +47,26 @@ impl ArchiveFormat {
             Self::Tar => "tar",
             Self::TarGzip => "tar+gzip",
             Self::TarZstd => "tar+zstd",
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
         }
     }
 
-    /// Returns the tar in an archive.
+    /// Whether there is a tar in it, whose files have names of their own.
+    pub(crate) fn is_tar(self) -> bool {
+        matches!(self, Self::Tar | Self::TarGzip | Self::TarZstd)
+    }
+
+    /// Returns the tar or the file in an archive.
     pub(crate) fn decompressed<'a>(self, archive: impl Read + 'a) -> Box<dyn Read + 'a> {
         let archive = BufReader::with_capacity(BUFFER_BYTES, archive);
         match self {
             Self::Tar => Box::new(archive),
-            Self::TarGzip => Box::new(MultiGzDecoder::new(archive)),
+            Self::TarGzip | Self::Gzip => Box::new(MultiGzDecoder::new(archive)),
             #[cfg(feature = "zstd")]
-            Self::TarZstd => Box::new(super::zstd::ZstdDecoder::new(archive)),
+            Self::TarZstd | Self::Zstd => Box::new(super::zstd::ZstdDecoder::new(archive)),
             #[cfg(not(feature = "zstd"))]
-            Self::TarZstd => Box::new(Unsupported),
+            Self::TarZstd | Self::Zstd => Box::new(Unsupported),
         }
     }
 }

@@ -40,7 +40,7 @@ const MAX_RATIO: u64 = 1032;
 pub(crate) const MAX_ARCHIVE_BYTES: u64 = 64 << 30;
 
 /// Returns the error for an archive or member that cannot be read.
-fn unreadable(location: &dyn Display, what: &str, reason: BoxError) -> Error {
+pub(crate) fn unreadable(location: &dyn Display, what: &str, reason: BoxError) -> Error {
     Error::registry_from(location, format!("{what} cannot be read"), reason)
 }
 

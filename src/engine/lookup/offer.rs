@@ -165,8 +165,8 @@ impl Engine {
         }
         let selected = manifest.select(&revision, &location, |path, archive| match archive {
             // What is in it shows when it is here.
-            Some(_) => !selection.excludes(path),
-            None => selection.wants(path),
+            Some(archive) if archive.is_tar() => !selection.excludes(path),
+            _ => selection.wants(path),
         })?;
         self.refuse_faults(&offer, &selected)?;
         if selected.files().is_empty() {

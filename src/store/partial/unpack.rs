@@ -7,22 +7,23 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use tracing::{debug, warn};
 
 use super::PartialWriter;
-use crate::archive::ArchiveFormat;
 use crate::archive::tar::Tar;
+use crate::archive::{ArchiveFormat, unreadable};
 use crate::digest::Hasher;
 use crate::disk::space::check_space;
 use crate::disk::write::{remove_tree, rename};
-use crate::error::{Error, ErrorKind, IoContext, Result};
+use crate::error::{BoxError, Error, ErrorKind, IoContext, Result};
 use crate::manifest::{Manifest, ManifestFile};
 use crate::progress::CancelToken;
 use crate::relpath::{RelPath, below, collisions};
+use crate::size::size;
 use crate::store::layout::file_in;
 
 /// How much larger than a compressed archive its files may be, and how large they may be in any case: weights hardly get
@@ -108,7 +109,7 @@ impl PartialWriter {
 }
 
 impl Unpacked {
-    /// Unpacks an archive; the names in it are relative to the folder that it is in.
+    /// Unpacks an archive.
     fn unpack(
         &self,
         archive: &ManifestFile,
@@ -125,7 +126,61 @@ impl Unpacked {
                 .max(UNSUSPICIOUS_BYTES),
         };
         let mut stream = format.decompressed(file);
-        let mut tar = Tar::new(&mut stream, &archive.path, max_bytes);
+        let files = match format.is_tar() {
+            true => self.unpack_tar(&mut stream, archive, max_bytes, options)?,
+            false => self.unpack_file(&mut stream, &archive.path, max_bytes, options)?,
+        };
+        debug!(%archive.path, files = files.len(), "unpacked");
+        Ok(files)
+    }
+
+    /// Unpacks an archive that is a single file, and has its name.
+    fn unpack_file(
+        &self,
+        stream: &mut dyn Read,
+        path: &RelPath,
+        max_bytes: u64,
+        options: UnpackOptions<'_>,
+    ) -> Result<Vec<ManifestFile>> {
+        let refused = |reason: BoxError| unreadable(path, "the compressed file", reason);
+        let mut out = self.create(path, 0)?;
+        let (mut hasher, mut size_bytes) = (Hasher::default(), 0);
+        let mut buffer = vec![0; BUFFER_BYTES];
+        loop {
+            options.cancel.check()?;
+            let count = match stream.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(refused(error.into())),
+            };
+            size_bytes += count as u64;
+            if size_bytes > max_bytes {
+                let most = size(max_bytes);
+                return Err(refused(
+                    format!("it has more than {most}, so that it may be a bomb").into(),
+                ));
+            }
+            hasher.update(&buffer[..count]);
+            out.write_all(&buffer[..count])
+                .at("write", &self.files_dir)?;
+        }
+        Ok(vec![ManifestFile {
+            size_bytes: Some(size_bytes),
+            digest: Some(hasher.finish().into()),
+            ..ManifestFile::new(path.clone())
+        }])
+    }
+
+    /// Unpacks a tar; the names in it are relative to the folder that it is in.
+    fn unpack_tar(
+        &self,
+        stream: &mut dyn Read,
+        archive: &ManifestFile,
+        max_bytes: u64,
+        options: UnpackOptions<'_>,
+    ) -> Result<Vec<ManifestFile>> {
+        let mut tar = Tar::new(stream, &archive.path, max_bytes);
         let parent = archive.path.as_str().rsplit_once('/');
         let parent = parent.map_or("", |(parent, _)| parent);
         let mut buffer = vec![0; BUFFER_BYTES];
@@ -161,7 +216,6 @@ impl Unpacked {
                 file.digest = Some(hasher.finish().into());
             }
         }
-        debug!(%archive.path, files = files.len(), "unpacked");
         Ok(files)
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::Value;
 
 use super::{ArchiveLayer, ArtifactKind, Compression, EMPTY, config};
-use crate::manifest::{ManifestFile, RelPath};
+use crate::manifest::{ArchiveFormat, ManifestFile, RelPath};
 use crate::source::oci::wire::Descriptor;
 
 /// Says that a layer of `oras` is a folder.
@@ -99,11 +99,11 @@ impl Layers {
                 )
             };
             match packing(kind, layer) {
-                Packing::File => {
+                Packing::File(archive) => {
                     let name = names
                         .of_layer(layer)
                         .ok_or_else(|| unnamed(layer, &shown()))?;
-                    layers.add_file(layer, &name);
+                    layers.add_file(layer, &name, archive);
                 }
                 Packing::Tar(compression) => layers.archives.push(ArchiveLayer {
                     digest: layer.digest,
@@ -114,9 +114,9 @@ impl Layers {
                         _ => String::new(),
                     },
                 }),
-                Packing::CompressedFile => {
+                Packing::Unknown => {
                     return Err(format!(
-                        "{} is a compressed file, which is not read",
+                        "{} is a compressed file, which its format does not have",
                         shown()
                     ));
                 }
@@ -128,11 +128,12 @@ impl Layers {
         }
     }
 
-    fn add_file(&mut self, layer: &Descriptor, name: &str) {
+    fn add_file(&mut self, layer: &Descriptor, name: &str, archive: Option<ArchiveFormat>) {
         match RelPath::parse(name.strip_prefix("./").unwrap_or(name)) {
             Ok(path) => self.files.push(ManifestFile {
                 size_bytes: Some(layer.size_bytes),
                 digest: Some(layer.digest.into()),
+                archive,
                 ..ManifestFile::new(path)
             }),
             Err(error) => {
@@ -145,9 +146,11 @@ impl Layers {
 
 /// How the bytes of a layer are to be read.
 enum Packing {
-    File,
+    /// A file, compressed or not.
+    File(Option<ArchiveFormat>),
     Tar(Compression),
-    CompressedFile,
+    /// A compressed file where the specification has none.
+    Unknown,
 }
 
 fn packing(kind: ArtifactKind, layer: &Descriptor) -> Packing {
@@ -166,10 +169,14 @@ fn packing(kind: ArtifactKind, layer: &Descriptor) -> Packing {
         });
     }
     match kind {
-        ArtifactKind::Oras | ArtifactKind::Other => Packing::File,
+        ArtifactKind::Oras | ArtifactKind::Other => Packing::File(None),
         _ if is_tar => Packing::Tar(compression),
-        _ if compression != Compression::None => Packing::CompressedFile,
-        _ => Packing::File,
+        _ => match compression {
+            Compression::None => Packing::File(None),
+            _ if kind != ArtifactKind::Kit => Packing::Unknown,
+            Compression::Gzip => Packing::File(Some(ArchiveFormat::Gzip)),
+            Compression::Zstd => Packing::File(Some(ArchiveFormat::Zstd)),
+        },
     }
 }
 

@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | [ModelPack] | `application/vnd.cncf.model.…` | a file, or a tar by its media type | annotation, or in the tar |
 //! | [Docker AI] | `application/vnd.docker.ai.…` | a file, or a tar by its media type | annotation, or by its media type |
-//! | [Kit] | `application/vnd.kitops.modelkit.…` | a tar, or a file by its media type | in the tar, or annotation |
+//! | [Kit] | `application/vnd.kitops.modelkit.…` | a tar, or a file by its media type, perhaps compressed | in the tar, or annotation |
 //! | [ollama] | layers `application/vnd.ollama.image.…` | a file | by its media type, or `name` |
 //! | [oras] | layers with a title | a file, or a tar by an annotation | annotation, or in the tar |
 //!
@@ -58,7 +58,7 @@ const NAMES: [&str; 3] = [
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Artifact {
     pub(super) kind: ArtifactKind,
-    /// The layers that are a file each.
+    /// The layers that are a file each, as it is or compressed.
     pub(super) files: Vec<ManifestFile>,
     /// The names of layers that are none on some system, and why.
     pub(super) unusable: BTreeMap<String, String>,

@@ -2,6 +2,7 @@ use serde_json::json;
 
 use super::super::wire::Document;
 use super::*;
+use crate::manifest::ArchiveFormat;
 
 const OCI: &str = "application/vnd.oci.image.manifest.v1+json";
 const DOCKER: &str = "application/vnd.docker.distribution.manifest.v2+json";
@@ -363,8 +364,37 @@ fn an_old_modelkit_says_where_its_tars_belong() {
         broken.contains("the configuration of the artifact is not JSON"),
         "{broken}"
     );
-    let packed = json!({"layers": [kit("model.v1.raw+gzip", "m")]});
-    assert!(refuse(packed, b"{}").contains("is a compressed file, which is not read"));
+}
+
+#[test]
+fn kit_compresses_single_files_and_nobody_else_does() {
+    for (media_type, expected) in [
+        ("kitops.modelkit.model.v1.raw", Ok(None)),
+        (
+            "kitops.modelkit.model.v1.raw+gzip",
+            Ok(Some(ArchiveFormat::Gzip)),
+        ),
+        (
+            "kitops.modelkit.modelpart.v1.raw+zstd",
+            Ok(Some(ArchiveFormat::Zstd)),
+        ),
+        ("cncf.model.weight.v1.raw", Ok(None)),
+        ("cncf.model.weight.v1.raw+gzip", Err(())),
+        ("docker.ai.gguf.v3+zstd", Err(())),
+    ] {
+        let media_type = format!("application/vnd.{media_type}");
+        let layer = layer(&media_type, "packed", json!({FILEPATH: "model.gguf"}));
+        let artifact = artifact(json!({"layers": [layer]}), EMPTY, &json!({}));
+        let archive = artifact.map(|artifact| artifact.files[0].archive);
+        let archive = archive.map_err(|error| {
+            let text = error.to_string();
+            assert!(
+                text.contains("is a compressed file, which its format does not have"),
+                "{text}"
+            );
+        });
+        assert_eq!(archive, expected, "{media_type}");
+    }
 }
 
 #[test]

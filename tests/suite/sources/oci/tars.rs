@@ -358,6 +358,92 @@ fn tars_without_files_are_no_model_and_beside_files_they_are_nothing() {
     }
 }
 
+/// A ModelKit with one layer, which is a file of this name.
+fn kit_of(name: &str, media_type: &str, layer: &[u8]) -> Artifact {
+    let kit = Artifact::kit(json!({"manifestVersion": "1.0.0", "package": {"name": "llama"}}));
+    let media_type = format!("application/vnd.kitops.modelkit.{media_type}");
+    let kit = kit.with_layer(&media_type, layer.to_vec());
+    kit.layer(0, |layer| {
+        layer["annotations"] = json!({"org.cncf.model.filepath": name});
+    })
+}
+
+#[test]
+fn a_file_that_is_compressed_is_installed_as_it_was() {
+    let content = bytes(300_000, 1);
+    let files = [("model/weights.bin", content.clone())];
+    for (media_type, layer) in [
+        ("model.v1.raw+gzip", gzip(&content)),
+        ("model.v1.raw+zstd", zstd(&content)),
+    ] {
+        let machine = Machine::new();
+        let kit = kit_of("model/weights.bin", media_type, &layer);
+        machine.registry.push(LLAMA, "q4", &kit);
+        let report = machine.pull(MODEL).unwrap();
+        assert_eq!(
+            (report.bytes_fetched, report.total_bytes),
+            (layer.len() as u64, 300_000)
+        );
+        machine.rack.assert_files(MODEL, &files);
+        assert_eq!(machine.rack.cache(), Vec::<String>::new());
+        let manager = machine.manager();
+        let update = manager.update(&UpdateOptions::default()).unwrap();
+        assert!(matches!(update.entries[0].freshness, Freshness::UpToDate));
+        fs::write(report.path.join("model").join("weights.bin"), "damaged").unwrap();
+        let repair = VerifyOptions::default().repair(true);
+        let verified = manager.verify(&repair).unwrap();
+        assert!(verified.models[0].is_whole(), "{media_type}");
+        machine.rack.assert_files(MODEL, &files);
+        // Its name is known before it is here.
+        machine.requests();
+        let other = PullOptions::default().force(true).include(["*.md"]);
+        let error = manager.pull(&address(MODEL), &other).unwrap_err();
+        assert!(chain(&error).contains("no file of"), "{}", chain(&error));
+        assert_eq!(blobs_fetched(&machine, &kit), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_compressed_file_that_cannot_be_read_installs_nothing() {
+    let content = bytes(300_000, 1);
+    let mut damaged = gzip(&content);
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 0x55;
+    let mut bomb = GzEncoder::new(Vec::new(), Compression::best());
+    bomb.write_all(&vec![0; 300 << 20]).unwrap();
+    let bomb = bomb.finish().unwrap();
+    for (what, media_type, layer) in [
+        (
+            "cut",
+            "model.v1.raw+gzip",
+            gzip(&content)[..50_000].to_vec(),
+        ),
+        ("damaged", "model.v1.raw+gzip", damaged),
+        ("not compressed", "model.v1.raw+gzip", content.clone()),
+        (
+            "cut",
+            "model.v1.raw+zstd",
+            zstd(&content)[..50_000].to_vec(),
+        ),
+        ("not compressed", "model.v1.raw+zstd", content.clone()),
+        ("a bomb", "model.v1.raw+gzip", bomb),
+    ] {
+        let machine = Machine::new();
+        let kit = kit_of("model.gguf", media_type, &layer);
+        machine.registry.push(LLAMA, "q4", &kit);
+        let error = machine.pull(MODEL).unwrap_err();
+        assert_eq!(error.code(), "REGISTRY_ERROR", "{what}: {error:?}");
+        let text = chain(&error);
+        assert!(
+            text.contains("the compressed file cannot be read"),
+            "{what}: {text}"
+        );
+        assert_eq!(text.contains("bomb"), what == "a bomb", "{what}: {text}");
+        assert_eq!(machine.rack.listed().0, Vec::<String>::new(), "{what}");
+        assert!(!machine.rack.dir_of(MODEL).exists(), "{what}");
+    }
+}
+
 /// What a program writes to its output; it has to be there.
 fn output(program: &mut Command, input: &[u8]) -> Vec<u8> {
     program.stdin(Stdio::piped()).stdout(Stdio::piped());
