@@ -8,11 +8,11 @@ use modelrack::project::{Project, PublishOptions, PublishReport, PublishTarget};
 
 use super::store::Store;
 use super::{KEY, environment, key, manager_of, pull, pull_anew};
-use crate::support::chain;
 use crate::support::disk::write_files;
 use crate::support::rack::{Rack, model_ref, sample};
 use crate::support::s3::{BUCKET, S3};
 use crate::support::server::Rule;
+use crate::support::{bytes, chain};
 
 /// A store with an empty bucket that only the key opens.
 fn empty() -> (Rack, S3) {
@@ -97,6 +97,30 @@ fn a_private_bucket_is_written_and_what_is_there_is_not_sent_again() {
     assert_eq!(count(&store, "PUT", "/data/"), 1);
     assert_eq!(count(&store, "PUT", "/models.json"), 1);
     assert!(store.server.requests().len() <= 6);
+}
+
+#[test]
+fn what_has_changed_is_sent_and_few_requests_beside_it() {
+    const BYTES: usize = 1 << 20;
+    let (rack, store) = empty();
+    let options = options(&rack, &store.server.url()).chunk_bytes(BYTES as u64 / 256);
+    let folder = rack.temp.path().join("large");
+    let mut content = bytes(BYTES, 1);
+    write_files(&folder, &[("model.bin", &content)]);
+    publish(&folder, "g/m v1", &options).unwrap();
+    // One percent, not where chunks begin.
+    let change = BYTES / 3..BYTES / 3 + BYTES / 100;
+    content[change].fill(7);
+    write_files(&folder, &[("model.bin", &content)]);
+    store.server.reset_counts();
+    let report = publish(&folder, "g/m v2", &options).unwrap();
+    assert!((3..=4).contains(&report.chunks_written), "{report:?}");
+    let requests = store.server.requests();
+    let sent: usize = requests.iter().map(|request| request.body.len()).sum();
+    // With the manifest, which names all chunks.
+    assert!(sent < BYTES / 50 + 256 * 80, "{sent}");
+    // The index, the list, whether the store honours conditions, the manifest; the index again, written, and looked at.
+    assert_eq!(requests.len() - report.chunks_written, 7);
 }
 
 #[test]
