@@ -1,6 +1,6 @@
 //! Counting what several threads have done of a step.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use super::{CancelToken, Progress, Silent, Step};
 use crate::error::Result;
@@ -11,6 +11,7 @@ pub(crate) struct Tally<'a> {
     step: Step<'a>,
     done: AtomicU64,
     bytes: AtomicU64,
+    is_shown: AtomicBool,
     progress: &'a dyn Progress,
     pub(crate) cancel: &'a CancelToken,
 }
@@ -22,15 +23,31 @@ impl<'a> Tally<'a> {
         progress: Option<&'a dyn Progress>,
         cancel: &'a CancelToken,
     ) -> Self {
-        let progress = progress.unwrap_or(&Silent);
-        progress.on_step(&step);
+        let tally = Self::beside(step, progress, cancel);
+        tally.show();
+        tally
+    }
+
+    /// Begins a step beside another, which alone is followed until this one is [shown](Self::show).
+    pub(crate) fn beside(
+        step: Step<'a>,
+        progress: Option<&'a dyn Progress>,
+        cancel: &'a CancelToken,
+    ) -> Self {
         Self {
             step,
             done: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
-            progress,
+            is_shown: AtomicBool::new(false),
+            progress: progress.unwrap_or(&Silent),
             cancel,
         }
+    }
+
+    /// Lets the step be followed from now on.
+    pub(crate) fn show(&self) {
+        self.is_shown.store(true, Relaxed);
+        self.report();
     }
 
     /// Counts bytes.
@@ -50,6 +67,9 @@ impl<'a> Tally<'a> {
     }
 
     fn report(&self) {
+        if !self.is_shown.load(Relaxed) {
+            return;
+        }
         self.progress.on_step(&Step {
             done: self.done.load(Relaxed),
             bytes_done: self.bytes.load(Relaxed),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::thread;
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
@@ -20,7 +21,6 @@ use crate::size::sizes_apart;
 
 /// The chunks of a stream.
 struct Chunks {
-    ranges: Vec<Range<u64>>,
     /// The size and digest of each.
     facts: Vec<(u64, Digest)>,
     /// Those that the registry did not have.
@@ -61,10 +61,10 @@ pub(crate) fn write_version(
     if let Some(previous) = &previous {
         ranges = previous.parts().iter().map(manifest::Part::range).collect();
     }
-    let chunks = write_chunks(stream, ranges, &name, registry.writer, writing)?;
-    let digests = match digests {
-        Some(digests) => digests,
-        None => hash_files(stream, &name, &chunks, writing)?,
+    let write = || write_chunks(stream, &ranges, &name, registry.writer, writing);
+    let (chunks, digests) = match digests {
+        Some(digests) => (write()?, digests),
+        None => hash_meanwhile(stream, &ranges, &name, writing, write)?,
     };
     let known = writing.known;
     let files = files(stream, &digests);
@@ -103,7 +103,7 @@ pub(crate) fn write_version(
 /// Writes those chunks of a stream that are new.
 fn write_chunks(
     stream: &Stream,
-    ranges: Vec<Range<u64>>,
+    ranges: &[Range<u64>],
     name: &str,
     registry: &dyn RegistryWriter,
     writing: &Writing<'_>,
@@ -131,7 +131,6 @@ fn write_chunks(
     Ok(Chunks {
         new: new.map(|(chunk, _)| *chunk).collect(),
         facts: written.iter().map(|(chunk, _)| *chunk).collect(),
-        ranges,
     })
 }
 
@@ -147,20 +146,53 @@ fn workers(registry: &dyn RegistryWriter) -> Result<Option<ThreadPool>> {
     builder.build().map(Some).map_err(failed)
 }
 
-/// Returns the digests of the files of a stream; those that are a single chunk are not hashed again.
-fn hash_files(
+/// Writes chunks and returns the digests of the files, too. Those that are no single chunk are hashed meanwhile: that takes
+/// about as long as hashing the chunks, and of one large file no two processors can do it.
+fn hash_meanwhile(
     stream: &Stream,
+    ranges: &[Range<u64>],
     name: &str,
-    chunks: &Chunks,
     writing: &Writing<'_>,
-) -> Result<Vec<Digest>> {
-    let others = stream.parts.iter();
-    let tally = writing.hashing(others.filter(|part| chunks.digest_of(part).is_none()), name);
-    let hash = |part: &Part| match chunks.digest_of(part) {
-        Some(digest) => Ok(digest),
-        None => hash_file(stream, part, &tally),
+    write: impl FnOnce() -> Result<Chunks>,
+) -> Result<(Chunks, Vec<Digest>)> {
+    let is_chunk = |part: &&Part| position(ranges, part).is_some();
+    let others: Vec<&Part> = stream.parts.iter().filter(|part| !is_chunk(part)).collect();
+    let stop = writing.cancel.child();
+    let step = hashing(others.iter().copied(), name);
+    let tally = Tally::beside(step, writing.progress, &stop);
+    let hash = || {
+        let digests = others
+            .par_iter()
+            .map(|part| hash_file(stream, part, &tally));
+        digests.collect::<Result<Vec<_>>>()
     };
-    stream.parts.par_iter().map(hash).collect()
+    let (chunks, digests) = thread::scope(|scope| {
+        let hashing = scope.spawn(hash);
+        let chunks = write();
+        match &chunks {
+            Ok(_) if !others.is_empty() => tally.show(),
+            Ok(_) => {}
+            Err(_) => stop.cancel(),
+        }
+        (chunks, hashing.join())
+    });
+    let chunks = chunks?;
+    let panicked = |_| Error::internal("a thread that hashes files panicked");
+    let digests = digests.map_err(panicked)??;
+    let mut digests = digests.into_iter();
+    let of_part = |part: &Part| match position(ranges, part) {
+        Some(chunk) => Some(chunks.facts[chunk].1),
+        None => digests.next(),
+    };
+    let digests = stream.parts.iter().map_while(of_part).collect();
+    Ok((chunks, digests))
+}
+
+/// Which chunk is this very file, if one is.
+fn position(chunks: &[Range<u64>], part: &Part) -> Option<usize> {
+    let range = part.range();
+    let found = chunks.binary_search_by_key(&range.start, |chunk| chunk.start);
+    found.ok().filter(|chunk| chunks[*chunk] == range)
 }
 
 fn hash_file(stream: &Stream, part: &Part, tally: &Tally<'_>) -> Result<Digest> {
@@ -199,24 +231,19 @@ impl Writing<'_> {
         parts: impl Iterator<Item = &'s Part> + Clone,
         name: &'s str,
     ) -> Tally<'s> {
-        self.begin(Step {
-            total_bytes: parts.clone().map(|part| part.size_bytes).sum(),
-            ..Step::new(Task::Hashing, parts.count() as u64).at(name, 0)
-        })
+        self.begin(hashing(parts, name))
+    }
+}
+
+/// The step of hashing these files.
+fn hashing<'a>(parts: impl Iterator<Item = &'a Part> + Clone, name: &'a str) -> Step<'a> {
+    Step {
+        total_bytes: parts.clone().map(|part| part.size_bytes).sum(),
+        ..Step::new(Task::Hashing, parts.count() as u64).at(name, 0)
     }
 }
 
 impl Chunks {
-    /// Returns the digest of a file that is a single chunk.
-    fn digest_of(&self, part: &Part) -> Option<Digest> {
-        let range = part.range();
-        let found = self
-            .ranges
-            .binary_search_by_key(&range.start, |chunk| chunk.start);
-        let chunk = found.ok().filter(|chunk| self.ranges[*chunk] == range)?;
-        Some(self.facts[chunk].1)
-    }
-
     /// Whether they are those that a manifest lists.
     fn are_of(&self, manifest: &Manifest) -> bool {
         let listed = manifest
