@@ -4,7 +4,6 @@
 //! token. Unless the user says how many there are, [`Pace`] does; the thread that began the transfer looks on, and tells it
 //! what it sees. A worker whose connection is withdrawn returns what is left of its job to the others.
 
-use std::collections::VecDeque;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::available_parallelism;
@@ -13,6 +12,7 @@ use std::time::{Duration, Instant};
 use tracing::debug;
 
 use super::pace::{MAX_CONNECTIONS, Moment, Pace, Refusal};
+use super::queue::Queue;
 use crate::error::ErrorKind;
 use crate::http::Failure;
 use crate::http::retry::Fault;
@@ -104,19 +104,20 @@ impl Connections {
     }
 
     /// Returns the next job once the calling worker may have a connection; `None` if there is nothing left for it to do.
-    pub(super) fn next<J>(&self, jobs: &Mutex<VecDeque<J>>) -> Option<J> {
+    pub(super) fn next<Q: Queue>(&self, jobs: &Mutex<Q>) -> Option<Q::Job> {
         let index = worker();
         let mut state = self.state.lock();
         state.renew(index, &self.stop);
         while !self.stop.is_cancelled() {
             let now = self.moment(&state);
             let mut jobs = jobs.lock();
-            if jobs.is_empty() {
+            if jobs.len() == 0 {
                 break;
             }
             if state.may_work(index, now) {
-                return jobs.pop_front();
+                return jobs.take(index, Instant::now());
             }
+            jobs.leave(index);
             drop(jobs);
             state = self.changed.wait_timeout(state, LONGEST_WAIT);
         }
@@ -127,12 +128,12 @@ impl Connections {
     }
 
     /// Looks on until all workers have ended.
-    pub(super) fn attend<J>(&self, jobs: &Mutex<VecDeque<J>>) {
+    pub(super) fn attend<Q: Queue>(&self, jobs: &Mutex<Q>) {
         let mut state = self.state.lock();
         while state.working > 0 && state.pace.is_some() {
             state = self.changed.wait_timeout(state, LOOK);
             let now = self.moment(&state);
-            let has_jobs = !jobs.lock().is_empty();
+            let has_jobs = jobs.lock().len() > 0;
             if let Some(pace) = state.pace.as_mut().filter(|_| has_jobs) {
                 pace.look(now);
             }

@@ -1,7 +1,6 @@
 //! What the workers of a transfer do.
 
 use std::cmp::Reverse;
-use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -11,7 +10,8 @@ use super::hashing::{PiecewiseDigests, Subject, WrittenBytes};
 use super::intake::Intake;
 use super::members;
 use super::plan::{Origin, Task};
-use super::receive::Receiver;
+use super::queue::JobQueue;
+use super::receive::{Receiver, Take};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Body, Failure, GetOptions};
 use crate::manifest::{Manifest, Part};
@@ -31,6 +31,8 @@ pub(super) enum Job {
     Part(Task),
     /// Fetch one range of a part.
     Range(usize, Range<u64>),
+    /// Fetch ranges of a part that follow each other, with one request.
+    Run(usize, Vec<Range<u64>>),
     /// Fetch parts that are members of a zip and lie there one after the other.
     Members(Vec<Task>),
 }
@@ -39,7 +41,7 @@ pub(super) enum Job {
 pub(super) struct Round<'a> {
     pub(super) transfer: &'a Transfer<'a>,
     pub(super) receiver: Receiver<'a>,
-    pub(super) jobs: Mutex<VecDeque<Job>>,
+    pub(super) jobs: Mutex<JobQueue>,
     pub(super) written: Arc<WrittenBytes>,
     pub(super) digests: PiecewiseDigests,
     pub(super) full_responses: FullResponses,
@@ -57,13 +59,17 @@ impl<'a> Round<'a> {
         let Transfer {
             manifest, places, ..
         } = *transfer;
-        let mut jobs = VecDeque::new();
+        let mut jobs = JobQueue::default();
         let full_responses = FullResponses::default();
         let mut ranged = Vec::new();
         let mut in_zip = Vec::new();
+        let size_of = |task: &Task| {
+            largest_file(manifest, task.part).map(|file| manifest.files()[file].size_bytes)
+        };
         // What takes longest comes first, so that the workers end together; what belongs to one file stays in order.
-        tasks.sort_by_cached_key(|task| Reverse(largest_file(manifest, task.part)));
+        tasks.sort_by_cached_key(|task| Reverse(size_of(task)));
         for task in tasks {
+            let file = largest_file(manifest, task.part);
             match &task.origin {
                 Origin::Ranges(ranges) => {
                     // What is between them is here.
@@ -79,16 +85,18 @@ impl<'a> Round<'a> {
                     }
                     for range in ranges {
                         full_responses.open(task.part, range);
-                        jobs.push_back(Job::Range(task.part, range.clone()));
+                        jobs.add(file, Job::Range(task.part, range.clone()));
                     }
                     ranged.push(task.part);
                 }
                 Origin::Network { .. } if places.zip().is_some() => in_zip.push(task),
-                _ => jobs.push_back(Job::Part(task)),
+                _ => jobs.add(file, Job::Part(task)),
             }
         }
         let runs = members::runs(places, manifest, in_zip)?;
-        jobs.extend(runs.into_iter().map(Job::Members));
+        for tasks in runs {
+            jobs.add(None, Job::Members(tasks));
+        }
         let Transfer {
             call,
             tally,
@@ -115,13 +123,17 @@ impl<'a> Round<'a> {
                 let fetched = self.fetch_range(index, range, buffer);
                 fetched.map_err(|error| self.name_part(index, error))
             }
+            Job::Run(index, ranges) => {
+                let fetched = self.fetch_run(index, &ranges, buffer);
+                fetched.map_err(|error| self.name_part(index, error))
+            }
             Job::Members(tasks) => members::fetch(self, &tasks, buffer),
         }
     }
 
     /// Leaves a job to the other workers; it comes next.
     pub(super) fn give_back(&self, job: Job) {
-        self.jobs.lock().push_front(job);
+        self.jobs.lock().give_back(job);
     }
 
     pub(super) fn name_part(&self, index: usize, error: Error) -> Error {
@@ -166,15 +178,37 @@ impl<'a> Round<'a> {
         intake: &mut Intake<'_>,
         buffer: &mut [u8],
     ) -> Result<(), Failure> {
+        self.take(offsets, intake, |missing_bytes, take| {
+            self.receiver.receive(body, missing_bytes, buffer, take)
+        })
+    }
+
+    /// Writes the next bytes of a body that goes on behind what is missing, as [`Round::take_in`] does.
+    pub(super) fn take_some(
+        &self,
+        body: &mut Body,
+        offsets: &[u64],
+        intake: &mut Intake<'_>,
+        buffer: &mut [u8],
+    ) -> Result<(), Failure> {
+        self.take(offsets, intake, |missing_bytes, take| {
+            self.receiver
+                .receive_some(body, missing_bytes, buffer, take)
+        })
+    }
+
+    fn take(
+        &self,
+        offsets: &[u64],
+        intake: &mut Intake<'_>,
+        receive: impl FnOnce(u64, Take<'_>) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         let (begin, missing) = (intake.here_bytes(), intake.missing());
         let mut take = |at: u64, piece: &[u8]| {
             self.write(offsets, begin + at, piece)?;
             intake.take(piece)
         };
-        let missing_bytes = missing.end - missing.start;
-        let received = self
-            .receiver
-            .receive(body, missing_bytes, buffer, &mut take);
+        let received = receive(missing.end - missing.start, &mut take);
         if let Err(failure) = &received {
             intake.interrupted(&failure.error).map_err(Failure::last)?;
         }
@@ -247,11 +281,10 @@ impl<'a> Round<'a> {
     }
 }
 
-/// Returns the size of the largest file that has bytes of a part.
-fn largest_file(manifest: &Manifest, part: usize) -> u64 {
+/// Returns the largest file that has bytes of a part.
+fn largest_file(manifest: &Manifest, part: usize) -> Option<usize> {
     let files = manifest.files_in(manifest.parts()[part].range());
-    let sizes = files.filter_map(|file| manifest.files()[file].size_bytes);
-    sizes.max().unwrap_or_default()
+    files.max_by_key(|file| manifest.files()[*file].size_bytes)
 }
 
 /// How a part is requested that is a document of its own.

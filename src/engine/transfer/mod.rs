@@ -20,6 +20,7 @@ pub(crate) mod local_copies;
 pub(crate) mod members;
 pub(crate) mod pace;
 pub(crate) mod plan;
+mod queue;
 mod ranged_parts;
 pub(crate) mod receive;
 pub(crate) mod tally;

@@ -35,6 +35,8 @@ const LONGEST_WINDOW: Duration = Duration::from_secs(1);
 const WINDOWS: u32 = 4;
 /// How much more an addition that doubles the connections must bring: more than a window differs from the next by chance.
 const GAIN_PERCENT: u128 = 115;
+/// How much of the bytes fewer connections must still bring.
+const KEPT_PERCENT: u128 = 95;
 /// How long nothing is added after an addition that failed; twice as long each time.
 const FIRST_REST: Duration = Duration::from_secs(10);
 const LONGEST_REST: Duration = Duration::from_secs(60);
@@ -80,6 +82,8 @@ pub(super) struct Pace {
     proven: usize,
     /// What there was before the addition that is on trial: connections, and bytes a second.
     before: Option<(usize, u64)>,
+    /// What to go back to if as few as may be bring fewer bytes a second than this.
+    fewer: Option<(usize, u64)>,
     step: Step,
     rest: Duration,
     /// The times of the last refusals.
@@ -110,6 +114,7 @@ impl Pace {
             limit: FIRST_CONNECTIONS,
             proven: FIRST_CONNECTIONS,
             before: None,
+            fewer: None,
             step: Step::Opening {
                 since: Duration::ZERO,
             },
@@ -165,6 +170,10 @@ impl Pace {
                     self.measure(now, window);
                 } else if time >= window && held_back.saturating_mul(2) >= bytes {
                     self.keep(now, per_second(bytes, time));
+                } else if time >= window
+                    && let Some((connections, before)) = self.fewer.take()
+                {
+                    self.judge_fewer(now, per_second(bytes, time), connections, before);
                 } else if time >= window && self.before.is_none() && self.is_busy(now, time, waited)
                 {
                     self.keep_busy(now, per_second(bytes, time), time, waited);
@@ -196,14 +205,30 @@ impl Pace {
         busy >= time * count(self.processors)
     }
 
-    /// Stays with as many as keep the processors busy: more only take turns on them, and wait for each other.
+    /// Stays with as many as keep the processors busy: more only take turns on them, and wait for each other. What keeps them
+    /// busy may also be the server, if it is on this machine, so that even fewer are tried first.
     fn keep_busy(&mut self, now: Moment, rate: u64, time: Duration, waited: Duration) {
         let all = time * count(now.open);
         let busy = all.saturating_sub(waited).as_micros().max(1);
         let needed = (all.as_micros() * self.processors as u128).div_ceil(busy);
         let needed = usize::try_from(needed).unwrap_or(MAX_CONNECTIONS);
-        self.limit = needed.clamp(FEWEST_CONNECTIONS, self.limit);
+        let needed = needed.clamp(FEWEST_CONNECTIONS, self.limit);
+        self.limit = FEWEST_CONNECTIONS;
         self.decided(rate, "the processors are busy");
+        if needed > self.limit {
+            self.fewer = Some((needed, rate));
+            self.measure(now, WINDOW);
+        } else {
+            self.rest(now.at, None);
+        }
+    }
+
+    /// Decides whether as few as may be are enough.
+    fn judge_fewer(&mut self, now: Moment, rate: u64, connections: usize, before: u64) {
+        if u128::from(rate) * 100 < u128::from(before) * KEPT_PERCENT {
+            self.limit = connections;
+            self.decided(rate, "fewer bring fewer bytes");
+        }
         self.rest(now.at, None);
     }
 
@@ -279,7 +304,7 @@ impl Pace {
     }
 
     fn rest(&mut self, at: Duration, at_least: Option<Duration>) {
-        self.before = None;
+        (self.before, self.fewer) = (None, None);
         let rest = self.rest.max(at_least.unwrap_or_default());
         self.step = Step::Resting {
             until: Some(at + rest),

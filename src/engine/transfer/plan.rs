@@ -12,7 +12,7 @@ use crate::store::raw_members::RawMembers;
 const SPLIT_BYTES: u64 = 2 * RANGE_BYTES;
 /// The length of such a range: small enough that the last ones end at about the same time on sixteen connections, large
 /// enough that requests are cheap.
-const RANGE_BYTES: u64 = 8 << 20;
+pub(super) const RANGE_BYTES: u64 = 8 << 20;
 /// The maximum number of ranges in a plan, which bounds its memory whatever a manifest states: 2 TiB of large parts. Further
 /// parts are fetched whole.
 const MAX_RANGES: u64 = 1 << 18;

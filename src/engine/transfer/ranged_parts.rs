@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use tracing::debug;
+
 use super::intake::Intake;
 use super::jobs::{Job, Round, options};
 use super::plan::ranges_of;
@@ -50,6 +52,74 @@ impl Round<'_> {
             }
             Ok(Answer::Whole(_) | Answer::Taken) => Ok(()),
         }
+    }
+
+    /// Fetches ranges that follow each other with one request. What that does not bring is left to requests for one range
+    /// each, which know what to do about it.
+    pub(super) fn fetch_run(
+        &self,
+        index: usize,
+        ranges: &[Range<u64>],
+        buffer: &mut [u8],
+    ) -> Result<()> {
+        let part = self.transfer.manifest.parts()[index];
+        let (begin, end) = (ranges[0].start, ranges[ranges.len() - 1].end);
+        let asked = begin - part.offset..end - part.offset;
+        // One try.
+        let body = self.receiver.with_mirrors(self.urls(index)?, |url| {
+            let body = self.receiver.get_range(url, asked.clone(), &options(&part));
+            Ok(body.ok())
+        })?;
+        let is_asked =
+            |body: &Body| body.is_range && body.length.is_none_or(|it| it == end - begin);
+        let Some(mut body) = body.filter(is_asked) else {
+            self.jobs.lock().give_back_run(index, ranges);
+            return Ok(());
+        };
+        for (number, range) in ranges.iter().enumerate() {
+            self.working_on(range);
+            let is_wanted = self.full_responses.answered(index, range);
+            let missing = match is_wanted {
+                true => self.take_range(index, &mut body, range, buffer)?,
+                false => range.end..range.end,
+            };
+            if is_wanted && missing.is_empty() {
+                continue;
+            }
+            if !missing.is_empty() {
+                self.full_responses.open(index, &missing);
+            }
+            let rest = ranges[number + 1..].iter().cloned();
+            let rest = [missing].into_iter().chain(rest);
+            let rest: Vec<_> = rest.filter(|range| !range.is_empty()).collect();
+            self.jobs.lock().give_back_run(index, &rest);
+            return Ok(());
+        }
+        // One more read ends the body, so that the connection can be used again.
+        let _ = self.receiver.read(&mut body, &mut buffer[..1]);
+        Ok(())
+    }
+
+    /// Receives a range from a body that goes on behind it. Returns what is missing, if that fails, and has the rest done.
+    fn take_range(
+        &self,
+        index: usize,
+        body: &mut Body,
+        range: &Range<u64>,
+        buffer: &mut [u8],
+    ) -> Result<Range<u64>> {
+        let part = self.transfer.manifest.parts()[index];
+        let mut intake = Intake::new(range.clone(), None, self.transfer.partial, &self.digests);
+        let taken = self.take_some(body, &[range.start], &mut intake, buffer);
+        self.receiver.stop.check()?;
+        if let Err(failure) = taken {
+            debug!(error = %failure.error, "fetching ranges one by one");
+        }
+        let missing = intake.missing();
+        if range.start < missing.start {
+            self.complete_range(&part, range.start..missing.start, buffer)?;
+        }
+        Ok(missing)
     }
 
     /// Requests a range until it is here, or until it comes another way.
@@ -131,8 +201,9 @@ impl Round<'_> {
             received.map_err(|failure| self.receiver.explain(&mut body, failure))
         })?;
         let deferred = self.full_responses.end(index).into_iter();
-        let deferred = deferred.map(|range| Job::Range(index, range));
-        self.jobs.lock().extend(deferred);
+        let mut jobs = self.jobs.lock();
+        deferred.for_each(|range| jobs.defer(Job::Range(index, range)));
+        drop(jobs);
         for owned in reached.into_iter().filter(|owned| !owned.is_empty()) {
             self.complete_range(part, owned, buffer)?;
         }

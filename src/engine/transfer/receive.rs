@@ -16,6 +16,9 @@ use crate::progress::CancelToken;
 use crate::store::partial::PartialWriter;
 use crate::url::Url;
 
+/// Takes a piece of a body, with where it begins.
+pub(crate) type Take<'a> = &'a mut dyn FnMut(u64, &[u8]) -> Result<()>;
+
 /// Receives what the workers of one pull request.
 #[derive(Debug)]
 pub(crate) struct Receiver<'a> {
@@ -191,22 +194,29 @@ impl<'a> Receiver<'a> {
         body: &mut Body,
         size_bytes: u64,
         buffer: &mut [u8],
-        take: &mut dyn FnMut(u64, &[u8]) -> Result<()>,
+        take: Take<'_>,
     ) -> Result<(), Failure> {
-        let wrong_length = |body: &Body, actual_bytes| {
-            Failure::transient(Error::from(ErrorKind::SizeMismatch {
-                what: format!("the response from {}", body.url),
-                expected_bytes: size_bytes,
-                actual_bytes,
-            }))
-        };
         let length = *body.length.get_or_insert(size_bytes);
         if length != size_bytes {
-            return Err(wrong_length(body, length));
+            return Err(wrong_length(body, size_bytes, length));
         }
         match self.pass_on(body, Some(size_bytes), buffer, take)? {
             received if received == size_bytes => Ok(()),
-            received => Err(wrong_length(body, received)),
+            received => Err(wrong_length(body, size_bytes, received)),
+        }
+    }
+
+    /// Passes the next bytes of a body on, which must have as many.
+    pub(crate) fn receive_some(
+        &self,
+        body: &mut Body,
+        size_bytes: u64,
+        buffer: &mut [u8],
+        take: Take<'_>,
+    ) -> Result<(), Failure> {
+        match self.pass_on_until(body, size_bytes, buffer, take)? {
+            received if received == size_bytes => Ok(()),
+            received => Err(wrong_length(body, size_bytes, received)),
         }
     }
 
@@ -215,7 +225,7 @@ impl<'a> Receiver<'a> {
         &self,
         body: &mut Body,
         buffer: &mut [u8],
-        take: &mut dyn FnMut(u64, &[u8]) -> Result<()>,
+        take: Take<'_>,
     ) -> Result<u64, Failure> {
         let length = body.length;
         self.pass_on(body, length, buffer, take)
@@ -227,24 +237,36 @@ impl<'a> Receiver<'a> {
         body: &mut Body,
         expected_bytes: Option<u64>,
         buffer: &mut [u8],
-        take: &mut dyn FnMut(u64, &[u8]) -> Result<()>,
+        take: Take<'_>,
+    ) -> Result<u64, Failure> {
+        let at = self.pass_on_until(body, expected_bytes.unwrap_or(u64::MAX), buffer, take)?;
+        match expected_bytes {
+            // Once all is there, one more read ends the body, so that the connection can be reused, or shows a surplus.
+            Some(expected) if at == expected => Ok(at + self.read(body, &mut buffer[..1])? as u64),
+            _ => Ok(at),
+        }
+    }
+
+    /// Passes a body on until it ends, or up to so many bytes.
+    fn pass_on_until(
+        &self,
+        body: &mut Body,
+        most_bytes: u64,
+        buffer: &mut [u8],
+        take: Take<'_>,
     ) -> Result<u64, Failure> {
         let mut at = 0;
         let result = loop {
-            let left = expected_bytes.map_or(u64::MAX, |expected| expected - at);
-            let length = usize::try_from(left)
-                .unwrap_or(usize::MAX)
-                .clamp(1, buffer.len());
-            // Once all is there, one more read ends the body, so that the connection can be reused, or shows a surplus.
+            let left = usize::try_from(most_bytes - at).unwrap_or(usize::MAX);
+            let length = left.min(buffer.len());
+            if length == 0 {
+                break Ok(at);
+            }
             let read = match self.read(body, &mut buffer[..length]) {
+                Ok(0) => break Ok(at),
                 Ok(read) => read,
                 Err(failure) => break Err(failure),
             };
-            match (left, read) {
-                (_, 0) => break Ok(at),
-                (0, _) => break Ok(at + 1),
-                _ => {}
-            }
             self.count(read as u64);
             let taken = take(at, &buffer[..read]);
             at += read as u64;
@@ -267,4 +289,12 @@ impl<'a> Receiver<'a> {
     pub(crate) fn landed(&self, bytes: u64) {
         self.tally.landed(bytes);
     }
+}
+
+fn wrong_length(body: &Body, expected_bytes: u64, actual_bytes: u64) -> Failure {
+    Failure::transient(Error::from(ErrorKind::SizeMismatch {
+        what: format!("the response from {}", body.url),
+        expected_bytes,
+        actual_bytes,
+    }))
 }

@@ -1,9 +1,9 @@
 //! Threads that take one job after the other.
 
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::connections::Connections;
+use super::queue::Queue;
 use crate::error::{Error, Result};
 use crate::mutex::Mutex;
 
@@ -12,10 +12,10 @@ const BUFFER_BYTES: usize = 512 << 10;
 
 /// Does all jobs, on a thread for each connection, with a buffer of its own. A job may add jobs. The first failure stops
 /// the other threads and is returned.
-pub(crate) fn work_off<J: Send>(
-    jobs: &Mutex<VecDeque<J>>,
+pub(crate) fn work_off<Q: Queue + Send>(
+    jobs: &Mutex<Q>,
     connections: &Connections,
-    work: impl Fn(J, &mut [u8]) -> Result<()> + Sync,
+    work: impl Fn(Q::Job, &mut [u8]) -> Result<()> + Sync,
 ) -> Result<()> {
     let workers = connections.workers(jobs.lock().len());
     if workers == 0 {
