@@ -82,13 +82,24 @@ pub(super) struct Pace {
     proven: usize,
     /// What there was before the addition that is on trial: connections, and bytes a second.
     before: Option<(usize, u64)>,
-    /// What to go back to if as few as may be bring fewer bytes a second than this.
-    fewer: Option<(usize, u64)>,
+    fewer: Fewer,
     step: Step,
     rest: Duration,
     /// The times of the last refusals.
     refusals: Vec<Duration>,
     patience: Duration,
+}
+
+/// Whether as few connections as may be are enough where the processors are busy.
+#[derive(Debug, Clone, Copy)]
+enum Fewer {
+    Untried,
+    /// There are so few; before, there were more connections, and as many bytes a second.
+    OnTrial {
+        connections: usize,
+        rate: u64,
+    },
+    Tried,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -114,7 +125,7 @@ impl Pace {
             limit: FIRST_CONNECTIONS,
             proven: FIRST_CONNECTIONS,
             before: None,
-            fewer: None,
+            fewer: Fewer::Untried,
             step: Step::Opening {
                 since: Duration::ZERO,
             },
@@ -171,7 +182,10 @@ impl Pace {
                 } else if time >= window && held_back.saturating_mul(2) >= bytes {
                     self.keep(now, per_second(bytes, time));
                 } else if time >= window
-                    && let Some((connections, before)) = self.fewer.take()
+                    && let Fewer::OnTrial {
+                        connections,
+                        rate: before,
+                    } = self.fewer
                 {
                     self.judge_fewer(now, per_second(bytes, time), connections, before);
                 } else if time >= window && self.before.is_none() && self.is_busy(now, time, waited)
@@ -212,11 +226,15 @@ impl Pace {
         let busy = all.saturating_sub(waited).as_micros().max(1);
         let needed = (all.as_micros() * self.processors as u128).div_ceil(busy);
         let needed = usize::try_from(needed).unwrap_or(MAX_CONNECTIONS);
-        let needed = needed.clamp(FEWEST_CONNECTIONS, self.limit);
-        self.limit = FEWEST_CONNECTIONS;
+        let connections = needed.clamp(FEWEST_CONNECTIONS, self.limit);
+        let is_trial = connections > FEWEST_CONNECTIONS && matches!(self.fewer, Fewer::Untried);
+        self.limit = match is_trial {
+            true => FEWEST_CONNECTIONS,
+            false => connections,
+        };
         self.decided(rate, "the processors are busy");
-        if needed > self.limit {
-            self.fewer = Some((needed, rate));
+        if is_trial {
+            self.fewer = Fewer::OnTrial { connections, rate };
             self.measure(now, WINDOW);
         } else {
             self.rest(now.at, None);
@@ -304,7 +322,10 @@ impl Pace {
     }
 
     fn rest(&mut self, at: Duration, at_least: Option<Duration>) {
-        (self.before, self.fewer) = (None, None);
+        self.before = None;
+        if matches!(self.fewer, Fewer::OnTrial { .. }) {
+            self.fewer = Fewer::Tried;
+        }
         let rest = self.rest.max(at_least.unwrap_or_default());
         self.step = Step::Resting {
             until: Some(at + rest),

@@ -203,3 +203,117 @@ fn with_following(first: Job, jobs: &mut VecDeque<Job>, most: usize) -> Job {
         _ => Job::Run(part, ranges),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::transfer::plan::RANGE_BYTES;
+
+    /// A file of so many ranges.
+    fn add_file(queue: &mut JobQueue, file: usize, ranges: u64) {
+        for number in 0..ranges {
+            let range = number * RANGE_BYTES..(number + 1) * RANGE_BYTES;
+            queue.add(Some(file), Job::Range(file, range));
+        }
+    }
+
+    /// Takes a job after so long; returns its file, where it begins, and how many ranges it is.
+    fn take(queue: &mut JobQueue, worker: usize, now: Instant) -> (usize, u64, usize) {
+        let (file, ranges) = match queue.take(worker, now).unwrap() {
+            Job::Range(file, range) => (file, vec![range]),
+            Job::Run(file, ranges) => (file, ranges),
+            other => panic!("{other:?}"),
+        };
+        (file, ranges[0].start / RANGE_BYTES, ranges.len())
+    }
+
+    #[test]
+    fn workers_stay_on_the_file_that_they_began_and_join_where_most_is_left() {
+        let (mut queue, now) = (JobQueue::default(), Instant::now());
+        for (file, ranges) in [(7, 5), (8, 4), (9, 1)] {
+            add_file(&mut queue, file, ranges);
+        }
+        let taken = [0, 1, 2, 0, 1, 2, 1].map(|worker| take(&mut queue, worker, now));
+        let expected = [(7, 0), (8, 0), (9, 0), (7, 1), (8, 1), (7, 2), (8, 2)];
+        assert_eq!(taken, expected.map(|(file, begin)| (file, begin, 1)));
+        assert_eq!(queue.len(), 3);
+    }
+
+    #[test]
+    fn what_is_given_back_comes_first_and_leaves_the_place_of_a_worker_alone() {
+        let (mut queue, now) = (JobQueue::default(), Instant::now());
+        add_file(&mut queue, 7, 2);
+        add_file(&mut queue, 8, 2);
+        let first = queue.take(0, now).unwrap();
+        take(&mut queue, 1, now);
+        queue.give_back(first);
+        queue.defer(Job::Range(9, 0..1));
+        assert_eq!(take(&mut queue, 1, now), (7, 0, 1));
+        assert_eq!(take(&mut queue, 1, now), (9, 0, 1));
+        assert_eq!(take(&mut queue, 0, now), (7, 1, 1));
+        assert_eq!((take(&mut queue, 1, now), queue.len()), ((8, 1, 1), 0));
+        assert!(queue.take(0, now).is_none());
+    }
+
+    #[test]
+    fn only_fast_connections_get_several_ranges_at_once() {
+        for (millis, expected) in [(10, 4), (30, 3), (50, 2), (90, 1), (400, 1)] {
+            let (mut queue, now) = (JobQueue::default(), Instant::now());
+            add_file(&mut queue, 7, 100);
+            assert_eq!(take(&mut queue, 0, now), (7, 0, 1), "its speed is unknown");
+            let later = now + Duration::from_millis(millis);
+            assert_eq!(take(&mut queue, 0, later), (7, 1, expected), "{millis} ms");
+        }
+    }
+
+    #[test]
+    fn who_shares_a_file_gets_no_more_than_memory_is_for_and_in_the_end_single_ranges() {
+        let now = Instant::now();
+        for (workers, most) in [(1, 4), (2, 3), (3, 1), (4, 1)] {
+            let mut queue = JobQueue::default();
+            add_file(&mut queue, 7, 100);
+            for worker in 0..workers {
+                take(&mut queue, worker, now);
+            }
+            let taken: Vec<usize> = std::iter::from_fn(|| {
+                let is_left = queue.len() > 0;
+                is_left.then(|| take(&mut queue, 0, now).2)
+            })
+            .collect();
+            assert_eq!(taken.iter().max(), Some(&most), "{workers}");
+            let last = taken.iter().rev().take(4 * workers - 1);
+            assert!(last.copied().all(|ranges| ranges == 1), "{workers}");
+        }
+    }
+
+    #[test]
+    fn a_worker_that_rests_is_not_counted() {
+        let (mut queue, now) = (JobQueue::default(), Instant::now());
+        add_file(&mut queue, 7, 100);
+        for worker in 0..4 {
+            take(&mut queue, worker, now);
+        }
+        queue.leave(2);
+        queue.leave(3);
+        assert_eq!(take(&mut queue, 0, now).2, 3);
+    }
+
+    #[test]
+    fn runs_end_at_gaps_and_are_no_longer_made_once_one_was_given_back() {
+        let (mut queue, now) = (JobQueue::default(), Instant::now());
+        for number in (0..40).filter(|number| *number != 3) {
+            let range = number * RANGE_BYTES..(number + 1) * RANGE_BYTES;
+            queue.add(Some(7), Job::Range(7, range));
+        }
+        take(&mut queue, 0, now);
+        assert_eq!(take(&mut queue, 0, now), (7, 1, 2));
+        let run = take(&mut queue, 0, now);
+        assert_eq!(run, (7, 4, 4));
+        queue.give_back_run(7, &[9..10, 20..30]);
+        for _ in 0..2 {
+            assert_eq!(take(&mut queue, 0, now).2, 1);
+        }
+        assert_eq!(take(&mut queue, 0, now), (7, 8, 1));
+        assert_eq!(take(&mut queue, 0, now), (7, 9, 1));
+    }
+}

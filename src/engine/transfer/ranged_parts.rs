@@ -215,3 +215,6 @@ impl Round<'_> {
         self.complete(range, u64::from(is_last), buffer)
     }
 }
+
+#[cfg(test)]
+mod tests;

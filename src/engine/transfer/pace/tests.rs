@@ -163,13 +163,30 @@ fn connections_that_do_not_help_are_tried_seldom_and_go() {
 fn connections_take_no_turns_on_busy_processors() {
     for (busy, expected) in [
         (40, [4, 8, 16].as_slice()),
-        (50, &[4]),
-        (75, &[4, 3]),
+        (50, &[4, 2, 4]),
+        (75, &[4, 2, 3]),
         (100, &[4, 2]),
     ] {
         let course = run(Server { busy, ..OPEN }, 120);
         let limits: Vec<usize> = course.limits.iter().map(|(_, limit)| *limit).collect();
         assert_eq!(limits, expected, "{busy} %");
+    }
+}
+
+#[test]
+fn a_server_that_shares_the_busy_processors_needs_no_more_connections_than_bring_as_much() {
+    let total = 3 * OPEN.each;
+    for (each, expected) in [(1, [4, 2, 4].as_slice()), (2, &[4, 2])] {
+        let each = each * OPEN.each;
+        let server = Server {
+            each,
+            total,
+            busy: 50,
+            ..OPEN
+        };
+        let course = run(server, 5);
+        let limits: Vec<usize> = course.limits.iter().map(|(_, limit)| *limit).collect();
+        assert_eq!(limits, expected, "{each}");
     }
 }
 
