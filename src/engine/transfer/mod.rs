@@ -5,8 +5,8 @@
 //! What arrives of a part is listed as it comes, see `intake` and the journal of the store, so that a pull which failed or was
 //! killed goes on in the middle of it. For that, large members of a zip are kept as they came, see `raw_members` of the store.
 //!
-//! Workers on a rayon pool of the pull's own take one job after the other, as many as there are connections; `pace` decides
-//! how many help. A job reads with one buffer, hashes what it reads and writes it to its place in the files at once, so
+//! Workers on a rayon pool of the pull's own take one job after the other, as `queue` says, as many as there are connections;
+//! `pace` decides how many help. A job reads with one buffer, hashes what it reads and writes it to its place in the files at once, so
 //! memory does not grow with the model. A digest that covers more than one job is hashed in order, see `hashing`.
 
 mod clones;

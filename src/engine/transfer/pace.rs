@@ -7,7 +7,7 @@
 //! └──────────── the rest is over ── Resting
 //! ```
 //!
-//! It rests, too, once a limit of the rate is reached. It decides from what it is told: nothing in here knows a clock, a thread or a socket.
+//! Where the processors are busy, it tries once whether two are enough. It rests, too, once a limit of the rate is reached. It decides from what it is told: nothing in here knows a clock, a thread or a socket.
 
 use std::time::Duration;
 
