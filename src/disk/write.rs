@@ -1,6 +1,5 @@
 //! How anything gets a name in the store: written beside it, synced, renamed. What is easily made again is not synced.
 
-use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -126,10 +125,10 @@ impl Drop for NewFile {
 
 /// Finds the temporary files that killed processes left in a folder, of files with such names. That nobody writes to one any
 /// more is told by its age: others may write there right now, from this machine or another.
-pub(crate) fn find_abandoned(
+pub(crate) fn find_abandoned<F: Fn(&str) -> bool>(
     folder: &Path,
-    is_name: impl Fn(&str) -> bool,
-) -> impl Iterator<Item = (PathBuf, fs::Metadata)> {
+    is_name: F,
+) -> impl Iterator<Item = (PathBuf, fs::Metadata)> + use<F> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.filter_map(move |entry| {
         let name = entry.file_name();
@@ -149,24 +148,34 @@ pub(crate) fn find_abandoned(
 
 /// Removes what [`find_abandoned`] finds.
 pub(crate) fn remove_abandoned(folder: &Path, is_name: impl Fn(&str) -> bool) {
-    for (path, _) in find_abandoned(folder, is_name) {
+    remove_all(find_abandoned(folder, is_name));
+}
+
+/// Finds the temporary files that killed processes left of one file.
+pub(crate) fn find_abandoned_of(
+    path: &Path,
+) -> impl Iterator<Item = (PathBuf, fs::Metadata)> + use<> {
+    let path = place_of(path);
+    let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new(".")).to_owned();
+    find_abandoned(&folder, move |name| path.file_name() == Some(name.as_ref()))
+}
+
+/// Removes what [`find_abandoned_of`] finds.
+pub(crate) fn remove_abandoned_of(path: &Path) {
+    remove_all(find_abandoned_of(path));
+}
+
+fn remove_all(abandoned: impl Iterator<Item = (PathBuf, fs::Metadata)>) {
+    for (path, _) in abandoned {
         debug!(path = %path.display(), "removing what a killed process left");
         // It may be gone, and it is in nobody's way.
         let _ = fs::remove_file(path);
     }
 }
 
-/// Removes the temporary files that killed processes left of one file.
-pub(crate) fn remove_abandoned_of(path: &Path) {
-    let path = place_of(path);
-    let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
-    if let Some(own) = path.file_name().and_then(OsStr::to_str) {
-        remove_abandoned(folder.unwrap_or(Path::new(".")), |name| name == own);
-    }
-}
-
 /// Returns which file a name is the temporary one of, if it is one that [`NewFile`] gives: `<name>.<process>-<number>.tmp`.
-fn name_of_temporary(name: &str) -> Option<&str> {
+pub(crate) fn name_of_temporary(name: &str) -> Option<&str> {
     let (name, numbers) = name.strip_suffix(".tmp")?.rsplit_once('.')?;
     let (process, number) = numbers.split_once('-')?;
     let is_number = |text: &str| text.parse::<u32>().is_ok();

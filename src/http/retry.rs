@@ -76,7 +76,7 @@ pub(crate) fn parse_retry_after(value: &str, now: SystemTime) -> Option<Duration
 }
 
 /// Parses an HTTP date (section 5.6.7).
-pub(super) fn parse_http_date(value: &str) -> Option<SystemTime> {
+pub(crate) fn parse_http_date(value: &str) -> Option<SystemTime> {
     of_timestamp(http_timestamp(value)?)
 }
 

@@ -13,6 +13,7 @@
 //! | [`StatusOptions`], [`StatusReport`], [`Finding`], [`Remedy`] | checking |
 //! | [`ResyncOptions`], [`ResyncReport`], [`Difference`], [`RegistryPlan`] | registering what has changed |
 //! | [`PublishOptions`], [`PublishReport`], [`PublishSummary`], [`FailedPublish`] | publishing |
+//! | [`RegistryPruneOptions`], [`RegistryPrunePlan`], [`RegistryPruneReport`], [`PrunedObject`] | removing what no version names from a published registry |
 //! | [`MakeOptions`], [`MakeOrigin`], [`MakeReport`] | making the registry of many models at once |
 //! | [`ImportOptions`], [`ImportReport`], [`WrittenReport`] | exchanging registries with other programs |
 //! | [`formats`], [`ModelFormat`] | reading what files say about themselves |
@@ -129,6 +130,9 @@ pub use migrate::import::{ImportNote, ImportOptions, ImportReport};
 pub use migrate::report::WrittenReport;
 pub use options::ProjectOptions;
 pub use publish::make::{MakeOptions, MakeOrigin, MakeReport, RepositoryRef};
-pub use publish::{FailedPublish, PublishOptions, PublishReport, PublishSummary};
+pub use publish::{
+    FailedPublish, PrunedObject, PublishOptions, PublishReport, PublishSummary,
+    RegistryPruneOptions, RegistryPrunePlan, RegistryPruneReport,
+};
 pub use scan::formats;
 pub use scan::formats::{Description, Extent, ModelFile, ModelFormat};

@@ -1,5 +1,9 @@
 //! A registry in a folder, which any static server can serve as it is.
 
+#[cfg(feature = "author")]
+mod prune;
+
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Once;
@@ -10,6 +14,7 @@ use crate::digest::Digest;
 use crate::disk::write::{NewFile, remove_abandoned, remove_abandoned_of, replace_file};
 use crate::error::{Error, IoContext, Result, is_missing};
 use crate::http::transport::Payload;
+use crate::mutex::Mutex;
 use crate::progress::CancelToken;
 use crate::source::chunked::shards::{SHARDS, shard_named, shard_path};
 use crate::store::lock::{FileLock, RECORD_LIMIT};
@@ -22,6 +27,8 @@ pub(super) struct FolderWriter {
     data: PathBuf,
     /// Whether what killed publishers left was removed.
     tidied: Once,
+    /// The documents that the next index may name, with their sizes.
+    counted_on: Mutex<HashMap<Digest, u64>>,
 }
 
 impl FolderWriter {
@@ -31,13 +38,44 @@ impl FolderWriter {
             folder: folder.to_owned(),
             data: folder.join("data"),
             tidied: Once::new(),
+            counted_on: Mutex::default(),
+        }
+    }
+
+    fn lock_index(&self) -> Result<FileLock> {
+        FileLock::acquire(
+            &self.folder.join(".models.json.lock"),
+            true,
+            Some(RECORD_LIMIT),
+            &CancelToken::new(),
+            &|_| {},
+        )
+    }
+
+    /// Makes sure that nobody has removed, as no version named it, what an index is about to name.
+    fn check_counted_on(&self) -> Result<()> {
+        let counted_on = self.counted_on.lock();
+        let gone = counted_on.iter();
+        let gone = gone.filter(|(digest, size_bytes)| !self.has(digest, **size_bytes));
+        match gone.count() {
+            0 => Ok(()),
+            gone => Err(Error::registry(
+                self.folder.display(),
+                format!(
+                    "{gone} of the documents were removed while this was published, as no version named them: \
+                     publish again"
+                ),
+            )),
         }
     }
 }
 
 impl RegistryWriter for FolderWriter {
     fn put(&self, digest: &Digest, document: &dyn Payload) -> Result<bool> {
-        put_document(&self.data, digest, document)
+        let is_new = put_document(&self.data, digest, document)?;
+        let mut counted_on = self.counted_on.lock();
+        counted_on.insert(*digest, document.size_bytes());
+        Ok(is_new)
     }
 
     fn has(&self, digest: &Digest, size_bytes: u64) -> bool {
@@ -63,15 +101,12 @@ impl RegistryWriter for FolderWriter {
 
     fn change_index(&self, change: &mut IndexChange<'_>) -> Result<()> {
         let path = self.folder.join("models.json");
-        let _lock = FileLock::acquire(
-            &self.folder.join(".models.json.lock"),
-            true,
-            Some(RECORD_LIMIT),
-            &CancelToken::new(),
-            &|_| {},
-        )?;
+        let _lock = self.lock_index()?;
+        self.check_counted_on()?;
         let before = self.read("models.json")?;
         replace_file(&path, &change(before.as_deref())?)?;
+        // The index names it now.
+        self.counted_on.lock().clear();
         // Once: a mirror changes the index again and again, and the folder may have very many documents.
         self.tidied.call_once(|| {
             remove_abandoned_of(&path);

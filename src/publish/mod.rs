@@ -11,6 +11,8 @@ mod counted;
 mod folder;
 mod hashing;
 pub(crate) mod oci;
+#[cfg(feature = "author")]
+pub(crate) mod prune;
 mod tar;
 mod target;
 

@@ -14,6 +14,8 @@ use super::chunked::{
 };
 use super::folder::FolderWriter;
 use super::oci::{ArtifactPlace, published_version, push_version};
+#[cfg(feature = "author")]
+use super::prune::PrunedRegistry;
 use super::tar::is_tar;
 use crate::catalog::Metadata;
 use crate::env::Environment;
@@ -267,6 +269,33 @@ impl PublishTarget {
             Place::Folder(_) | Place::Bucket(_) => None,
             Place::Layout { tag, .. } | Place::Registry { tag, .. } => tag.as_deref(),
         }
+    }
+
+    /// Opens a chunked registry to remove what no version names.
+    ///
+    /// # Errors
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for a place of artifacts.
+    #[cfg(feature = "author")]
+    pub(crate) fn open_to_prune(
+        &self,
+        network: &dyn Fn() -> Result<(Call, Environment)>,
+    ) -> Result<Box<dyn PrunedRegistry>> {
+        let instead = match &self.0 {
+            Place::Folder(path) => return Ok(Box::new(FolderWriter::new(path))),
+            Place::Bucket(url) => {
+                let (call, environment) = network()?;
+                let writer = BucketWriter::new(url, &call, &environment, true);
+                return Ok(Box::new(writer));
+            }
+            Place::Registry { .. } => {
+                "a registry of artifacts collects what no tag names itself: delete tags there, with its own interface"
+            }
+            Place::Layout { .. } => {
+                "other tools may name what is in an image layout in ways of their own: publish what is needed into a \
+                 new one"
+            }
+        };
+        Err(Error::argument(format!("cannot prune {self}: {instead}")))
     }
 
     /// Opens it for writing.

@@ -6,6 +6,7 @@ mod list;
 mod make;
 mod notes;
 mod project;
+mod prune;
 mod publish;
 mod remedy;
 mod remove;
@@ -39,6 +40,7 @@ const VERBS: &[Verb] = &[
     verb!(make),
     verb!(import),
     verb!(publish, "push"),
+    verb!(prune),
     verb!(report),
 ];
 

@@ -3,14 +3,17 @@
 //! [ListObjectsV2]: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
 
 use std::slice;
+use std::time::SystemTime;
 
 use super::sign::encode_strictly;
 use crate::error::{Error, Result};
 use crate::http::Failure;
 use crate::http::call::Call;
 use crate::http::outgoing::Outgoing;
+use crate::http::retry::parse_http_date;
 use crate::http::transport::Method;
 use crate::http::xml::{self, Element};
+use crate::time::parse_rfc3339;
 use crate::url::{Url, percent_decode};
 
 /// The largest page that is read: of 1,000 keys, with up to 1 KiB each and about 400 bytes beside it.
@@ -22,6 +25,12 @@ pub(crate) struct Object {
     /// Its path below the folder that was listed.
     pub(crate) path: String,
     pub(crate) size_bytes: u64,
+    /// When it was written last.
+    #[cfg_attr(
+        not(feature = "author"),
+        allow(dead_code, reason = "only publishers ask for ages")
+    )]
+    pub(crate) modified_at: Option<SystemTime>,
 }
 
 /// The objects below a folder, page by page, in the order of their keys.
@@ -35,6 +44,8 @@ pub(crate) struct Listing<'a> {
     /// Where the next page begins, once there was one.
     token: Option<String>,
     is_complete: bool,
+    /// What time it was at the store when it sent the last page.
+    date: Option<SystemTime>,
 }
 
 impl<'a> Listing<'a> {
@@ -52,12 +63,19 @@ impl<'a> Listing<'a> {
             },
             token: None,
             is_complete: false,
+            date: None,
         }
     }
 
     /// Whether there are no more pages.
     pub(crate) fn is_complete(&self) -> bool {
         self.is_complete
+    }
+
+    /// What time it was at the store when it sent the last page, if it said so.
+    #[cfg(feature = "author")]
+    pub(crate) fn date(&self) -> Option<SystemTime> {
+        self.date
     }
 
     /// Requests the next page, which may be empty.
@@ -70,15 +88,17 @@ impl<'a> Listing<'a> {
         }
         let url = self.bucket.with_query(&query);
         let (call, shown) = (self.call, &self.bucket);
-        let page = call.retrying(slice::from_ref(&url), |_, url| {
+        let (page, date) = call.retrying(slice::from_ref(&url), |_, url| {
             let mut response = call.send(&Outgoing::new(Method::Get, url), &[])?;
             let bytes = response.read_whole(MAX_PAGE_BYTES, shown)?;
             let text = std::str::from_utf8(&bytes).ok();
             let page = text.and_then(xml::parse);
             let page = page.filter(|page| page.name == "ListBucketResult");
             let malformed = "the list of what the bucket has is malformed";
-            page.ok_or_else(|| Failure::last(Error::registry(shown, malformed)))
+            let page = page.ok_or_else(|| Failure::last(Error::registry(shown, malformed)))?;
+            Ok((page, response.header("date").and_then(parse_http_date)))
         })?;
+        self.date = date;
         let objects = page.children.iter().filter(|it| it.name == "Contents");
         let objects: Vec<Object> = objects.filter_map(|it| self.object(it)).collect();
         let next = page.text("NextContinuationToken").map(str::to_owned);
@@ -95,6 +115,7 @@ impl<'a> Listing<'a> {
         Some(Object {
             path: element.text("Key")?.strip_prefix(&self.prefix)?.to_owned(),
             size_bytes: element.text("Size")?.parse().ok()?,
+            modified_at: element.text("LastModified").and_then(parse_rfc3339),
         })
     }
 }

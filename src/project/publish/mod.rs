@@ -2,6 +2,7 @@
 
 mod describe;
 pub(crate) mod make;
+mod prune;
 mod summary;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,6 +36,7 @@ use crate::setters::setters;
 use crate::settings::Settings;
 use crate::source::Sources;
 
+pub use prune::{PrunedObject, RegistryPruneOptions, RegistryPrunePlan, RegistryPruneReport};
 pub use summary::{FailedPublish, PublishSummary};
 
 /// How to publish models.

@@ -8,6 +8,9 @@
 //! unless it is forced: a lease would not help, as it takes a condition as well to be the only one who has it.
 
 mod documents;
+mod presence;
+#[cfg(feature = "author")]
+mod prune;
 
 use std::slice;
 use std::sync::Arc;
@@ -34,6 +37,7 @@ use crate::source::chunked::shards::shard_path;
 use crate::url::Url;
 
 use documents::Documents;
+use presence::Word;
 
 /// How many documents are sent at once: half of what a pull fetches at most, as each is read and hashed on the way.
 const WORKERS: usize = 8;
@@ -62,6 +66,8 @@ pub(super) struct BucketWriter {
     conditions: Mutex<Option<bool>>,
     /// Whether to publish even if the store does not.
     force: bool,
+    /// What was said about the work here.
+    word: Mutex<Option<Word>>,
 }
 
 /// What is written, and how others may keep it.
@@ -93,6 +99,7 @@ impl BucketWriter {
             documents: Documents::default(),
             conditions: Mutex::default(),
             force,
+            word: Mutex::default(),
         }
     }
 
@@ -263,6 +270,7 @@ impl BucketWriter {
 
 impl RegistryWriter for BucketWriter {
     fn put(&self, digest: &Digest, document: &dyn Payload) -> Result<bool> {
+        self.say_publishing()?;
         let url = self.data_url(digest);
         let size_bytes = document.size_bytes();
         if self
@@ -300,6 +308,7 @@ impl RegistryWriter for BucketWriter {
     }
 
     fn change_index(&self, change: &mut IndexChange<'_>) -> Result<()> {
+        self.say_publishing()?;
         let mut lost = 0;
         while lost < INDEX_TRIES {
             let (before, forbidden) = match self.get("models.json") {

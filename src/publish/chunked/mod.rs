@@ -8,6 +8,8 @@
 mod content;
 mod index;
 mod models;
+#[cfg(feature = "author")]
+mod named;
 mod published;
 mod sharding;
 mod stream;
@@ -25,6 +27,8 @@ use crate::progress::tally::Tally;
 use crate::progress::{CancelToken, Progress, Step};
 
 pub(crate) use index::add_to_index;
+#[cfg(feature = "author")]
+pub(crate) use named::{Named, ReadRegistry};
 pub(crate) use published::{PublishedVersion, Registry};
 pub(crate) use stream::Stream;
 pub(crate) use version::write_version;

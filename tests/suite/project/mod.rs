@@ -12,6 +12,7 @@ mod leftovers;
 mod make;
 mod outside;
 mod progress;
+mod pruning;
 mod publish;
 mod publish_oci;
 mod push;

@@ -25,6 +25,8 @@ pub(crate) struct S3 {
 /// What a test changes about a store.
 pub(crate) struct State {
     pub(crate) objects: BTreeMap<String, Arc<[u8]>>,
+    /// When those were written that were not there two days ago.
+    pub(crate) written_at: BTreeMap<String, SystemTime>,
     /// The id of each key with its secret half, and the token that must come with it; without any, all are let in.
     pub(crate) keys: Vec<(String, String, Option<String>)>,
     pub(crate) region: String,
@@ -46,6 +48,7 @@ impl S3 {
     pub(crate) fn start() -> Self {
         let state = Arc::new(Mutex::new(State {
             objects: BTreeMap::new(),
+            written_at: BTreeMap::new(),
             keys: Vec::new(),
             region: REGION.into(),
             may_list: true,
@@ -124,7 +127,8 @@ impl State {
             _ => {}
         }
         match self.objects.get(key) {
-            Some(bytes) => Page::file(bytes.clone(), &tag(bytes)),
+            Some(bytes) => Page::file(bytes.clone(), &tag(bytes))
+                .header("last-modified", &http_date(self.written_at(key))),
             None if self.may_list => fault(404, "NoSuchKey", "The specified key does not exist."),
             None => fault(403, "AccessDenied", "Access Denied"),
         }
@@ -155,7 +159,14 @@ impl State {
             return fault(400, "XAmzContentSHA256Mismatch", message);
         }
         self.objects.insert(key.into(), request.body.clone().into());
+        self.written_at.insert(key.into(), self.now());
         Page::new(200, [])
+    }
+
+    fn written_at(&self, key: &str) -> SystemTime {
+        let two_days_ago = || self.now() - Duration::from_secs(48 * 3600);
+        let known = self.written_at.get(key).copied();
+        known.unwrap_or_else(two_days_ago)
     }
 
     fn list(&self, request: &Request) -> Page {
@@ -172,7 +183,8 @@ impl State {
         let page: Vec<_> = found.by_ref().take(self.page).collect();
         for (key, bytes) in &page {
             xml += &format!(
-                "<Contents><Key>{key}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified><Size>{}</Size></Contents>",
+                "<Contents><Key>{key}</Key><LastModified>{}</LastModified><Size>{}</Size></Contents>",
+                Timestamp::try_from(self.written_at(key)).unwrap(),
                 bytes.len()
             );
         }

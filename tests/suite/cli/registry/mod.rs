@@ -5,6 +5,7 @@ mod elsewhere;
 mod importing;
 mod making;
 mod processes;
+mod pruning;
 mod publishing;
 mod pushing;
 mod transcript;

@@ -3,6 +3,8 @@
 mod credentials;
 mod mirroring;
 #[cfg(feature = "author")]
+mod pruning;
+#[cfg(feature = "author")]
 mod publishing;
 mod refusals;
 mod store;
