@@ -13,6 +13,10 @@ pub(super) type CliResult<T = ()> = Result<T, CliError>;
 pub(super) enum CliError {
     Library(Error),
     /// Part of the work failed; `--json` says beside the error what became of the rest.
+    #[cfg_attr(
+        not(feature = "author"),
+        allow(dead_code, reason = "only publishers do work in parts")
+    )]
     Partly {
         error: Error,
         document: Value,

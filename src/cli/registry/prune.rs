@@ -3,7 +3,7 @@
 use clap::{ArgMatches, Command};
 
 use crate::cli::args::{self, flag, is_set};
-use crate::cli::ending::CliResult;
+use crate::cli::failure::CliResult;
 use crate::cli::registry::project::path_option;
 use crate::cli::session::Session;
 use crate::cli::table::Table;

@@ -3,18 +3,17 @@
 mod describe;
 pub(crate) mod make;
 mod prune;
+mod report;
 mod summary;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde::Serialize;
 use serde_json::Value;
 
 use crate::catalog::Metadata;
 use crate::config::Config;
-use crate::digest::Digest;
 use crate::env::Environment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::call::Call;
@@ -37,6 +36,7 @@ use crate::settings::Settings;
 use crate::source::Sources;
 
 pub use prune::{PrunedObject, RegistryPruneOptions, RegistryPrunePlan, RegistryPruneReport};
+pub use report::PublishReport;
 pub use summary::{FailedPublish, PublishSummary};
 
 /// How to publish models.
@@ -152,58 +152,6 @@ setters!(PublishOptions {
     cancel: CancelToken,
     progress: Some(Arc<dyn Progress>),
 });
-
-/// What was published, as [`Project::publish`] returns it for each model.
-///
-/// ```
-/// use modelrack::project::{AddOptions, Project, ProjectOptions, PublishOptions};
-///
-/// # let folder = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/project.rs"));
-/// let mut project = Project::open(folder.path(), &ProjectOptions::default())?;
-/// project.add(&[folder.path().join("models")], &AddOptions::default())?;
-/// let registry = folder.path().join("public");
-/// for report in project.publish(&[], &registry, &PublishOptions::default())? {
-///     println!("{} {:?} in {}", report.model, report.aliases, report.registry);
-///     println!("  {} files, {} bytes, {}", report.files, report.total_bytes, report.manifest_digest);
-///     println!("  {} of {} chunks are new, {} bytes", report.chunks_written, report.chunks, report.bytes_written);
-///     assert!(report.left_out.is_empty());
-///     assert_eq!(report.replaced, None, "none of them was there before");
-/// }
-/// assert!(registry.join("models.json").is_file());
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct PublishReport {
-    /// The version that was published.
-    #[serde(flatten)]
-    pub model: ModelRef,
-    /// Where the registry is.
-    pub registry: PublishTarget,
-    /// What one pulls to get an artifact, such as `oci://ghcr.io/acme/tiny:v1`; `None` in a chunked registry, whose address is
-    /// where somebody serves it, and in an image layout of several models.
-    pub address: Option<String>,
-    /// The aliases that it was given.
-    pub aliases: Vec<String>,
-    /// The digest of its manifest.
-    #[serde(rename = "manifest_hash")]
-    pub manifest_digest: Digest,
-    /// The digest of the manifest that the version had before; `None` if it is new or unchanged.
-    pub replaced: Option<Digest>,
-    /// The number of files.
-    pub files: usize,
-    /// The total size of its files.
-    pub total_bytes: u64,
-    /// The number of chunks.
-    pub chunks: usize,
-    /// The number of chunks that the registry did not have yet.
-    pub chunks_written: usize,
-    /// The total size of the chunks that the registry did not have yet.
-    pub bytes_written: u64,
-    /// The paths that were passed over, in order: a system, an editor or a download tool left them behind. Empty for registered
-    /// models, whose files are known.
-    pub left_out: Vec<String>,
-}
 
 impl Project {
     /// Publishes registered models, or all if none is named, in their current versions, into a new registry or an existing one.
@@ -435,25 +383,6 @@ impl PublishOptions {
             source: None,
             cancel: &self.cancel,
             progress: self.progress.as_deref(),
-        }
-    }
-}
-
-impl PublishReport {
-    fn new(written: WrittenVersion, registry: &PublishTarget, left_out: Vec<String>) -> Self {
-        Self {
-            model: written.model,
-            registry: registry.clone(),
-            address: written.address,
-            aliases: written.aliases,
-            manifest_digest: written.manifest_digest,
-            replaced: written.replaced,
-            files: written.files,
-            total_bytes: written.total_bytes,
-            chunks: written.chunks,
-            chunks_written: written.chunks_written,
-            bytes_written: written.bytes_written,
-            left_out,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::PublishReport;
+use super::report::PublishReport;
 use crate::error::{Error, ErrorKind, Result};
 
 /// What became of each of several models, as [`Project::publish_each`](crate::project::Project::publish_each) returns it.

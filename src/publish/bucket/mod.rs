@@ -11,6 +11,7 @@ mod documents;
 mod presence;
 #[cfg(feature = "author")]
 mod prune;
+mod word;
 
 use std::slice;
 use std::sync::Arc;
@@ -37,7 +38,7 @@ use crate::source::chunked::shards::shard_path;
 use crate::url::Url;
 
 use documents::Documents;
-use presence::Word;
+use word::Word;
 
 /// How many documents are sent at once: half of what a pull fetches at most, as each is read and hashed on the way.
 const WORKERS: usize = 8;

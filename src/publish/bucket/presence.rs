@@ -18,6 +18,7 @@ use std::time::{Duration, SystemTime};
 
 use tracing::debug;
 
+use super::word::Word;
 use super::{BucketWriter, Document};
 use crate::digest::Digest;
 use crate::error::{Error, Result, chain};
@@ -37,21 +38,6 @@ const PRUNE: &str = "prune";
 pub(super) const PUBLISHING_COUNTS: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long that of one who removes counts. It is renewed with each batch, which takes seconds.
 const PRUNING_COUNTS: Duration = Duration::from_secs(60 * 60);
-
-/// What this process has said.
-#[derive(Debug)]
-pub(super) struct Word {
-    url: Url,
-    /// When it was said last. A time of day: a machine that sleeps must notice.
-    said_at: SystemTime,
-    counts: Duration,
-}
-
-impl Word {
-    fn age(&self) -> Duration {
-        self.said_at.elapsed().unwrap_or_default()
-    }
-}
 
 impl BucketWriter {
     /// Says that somebody publishes here, and makes sure that nobody removes anything.

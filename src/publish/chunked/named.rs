@@ -62,7 +62,7 @@ impl Named {
             registry, location, ..
         } = from;
         let Some(json) = registry.read("models.json")? else {
-            let message = "there is no registry: it has no models.json";
+            let message = "there is no registry: it has no models.json, or none that may be read";
             return Err(Error::registry(location, message));
         };
         if json == self.index {

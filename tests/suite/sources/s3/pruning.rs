@@ -177,7 +177,7 @@ fn whatever_cannot_be_read_keeps_everything() {
         ),
         (
             Rule::path_ends("/models.json").status(403).body(denied),
-            "AUTHENTICATION_ERROR",
+            "REGISTRY_ERROR",
         ),
     ] {
         store.server.clear_rules();
