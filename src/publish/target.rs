@@ -281,7 +281,10 @@ impl PublishTarget {
         network: &dyn Fn() -> Result<(Call, Environment)>,
     ) -> Result<Box<dyn PrunedRegistry>> {
         let instead = match &self.0 {
-            Place::Folder(path) => return Ok(Box::new(FolderWriter::new(path))),
+            Place::Folder(path) if !is_tar(path) => {
+                return Ok(Box::new(FolderWriter::new(path)));
+            }
+            Place::Folder(_) => "a tar is written in one pass: write what is needed into a new one",
             Place::Bucket(url) => {
                 let (call, environment) = network()?;
                 let writer = BucketWriter::new(url, &call, &environment, true);

@@ -264,6 +264,7 @@ fn places_of_artifacts_are_not_pruned() {
     for (to, said) in [
         ("oci://ghcr.io/acme/tiny", "delete tags there"),
         ("oci-layout:layout", "into a new one"),
+        ("registry.tar", "into a new one"),
     ] {
         let target = PublishTarget::parse(to).unwrap();
         let error = Project::plan_prune(target, &RegistryPruneOptions::default()).unwrap_err();
