@@ -52,7 +52,7 @@
 //! # Order of events
 //!
 //! ```text
-//! Pending?  Waiting*  Phase(manifest) Advanced*  Phase(chunks) Advanced*  Phase(extracting)  Finished
+//! Pending?  Waiting*  Phase(manifest) Advanced*  Phase(chunks) Advanced*  Phase(unpacking)?  Phase(extracting)  Finished
 //!                                     Retrying*                Retrying*
 //! ```
 //!
@@ -121,6 +121,7 @@ impl Progress for Silent {
 ///     match phase {
 ///         Phase::Manifest => "looking up",
 ///         Phase::Chunks => "downloading",
+///         Phase::Unpacking => "unpacking",
 ///         Phase::Extracting => "installing",
 ///         _ => phase.as_str(),
 ///     }
@@ -138,6 +139,8 @@ pub enum Phase {
     Manifest,
     /// Bytes are fetched and verified.
     Chunks,
+    /// What came packed, as tars of an OCI registry, is unpacked; only of models that have such files.
+    Unpacking,
     /// The complete model is moved to its place in the store.
     Extracting,
 }
@@ -149,6 +152,7 @@ impl Phase {
         match self {
             Self::Manifest => "manifest",
             Self::Chunks => "chunks",
+            Self::Unpacking => "unpacking",
             Self::Extracting => "extracting",
         }
     }

@@ -129,8 +129,13 @@ impl PullLine {
             let part = self.wait(now).unwrap_or_else(|| Part::whole(what));
             return fitting(name, None, &[part], room);
         }
-        if state.phase == Phase::Extracting {
-            return fitting(name, None, &[Part::whole("installing")], room);
+        let after = match state.phase {
+            Phase::Unpacking => Some("unpacking"),
+            Phase::Extracting => Some("installing"),
+            Phase::Manifest | Phase::Chunks => None,
+        };
+        if let Some(after) = after {
+            return fitting(name, None, &[Part::whole(after)], room);
         }
         let mut parts = vec![Part::whole(done_of_total(state))];
         match self.wait(now) {

@@ -228,8 +228,11 @@ impl Attempt<'_> {
             connections: self.concurrency,
         };
         report.bytes_fetched += transfer.run(plan)?;
-        tally.phase(Phase::Extracting);
+        if manifest.archives().next().is_some() {
+            tally.phase(Phase::Unpacking);
+        }
         let manifest = self.unpack(offer, manifest, partial, report)?;
+        tally.phase(Phase::Extracting);
         let annotation = self.pull.options.annotation();
         let lock = self.lock;
         let learned = learn(&manifest, &partial.files_dir(), &self.pull.call.cancel)?;

@@ -58,7 +58,12 @@ struct Counts {
     bytes_in_flight: AtomicU64,
 }
 
-const PHASES: [Phase; 3] = [Phase::Manifest, Phase::Chunks, Phase::Extracting];
+const PHASES: [Phase; 4] = [
+    Phase::Manifest,
+    Phase::Chunks,
+    Phase::Unpacking,
+    Phase::Extracting,
+];
 
 impl Arrivals for Tally {
     fn archive(&self, here: u64, total: u64) {

@@ -9,13 +9,15 @@
 //! }
 //! ```
 //!
+//! `~/.dockercfg` is older, and has nothing but what is in `auths`; podman and skopeo still read it.
+//!
 //! `auths` may name a repository, or the beginning of its name, behind the registry ([containers-auth.json]). A helper for the
 //! registry comes first, then the store, as with Docker; then what the file itself has.
 //!
 //! [containers-auth.json]: https://man.archlinux.org/man/containers-auth.json.5
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -72,10 +74,12 @@ pub(super) fn search(
     cancel: &CancelToken,
 ) -> Search {
     let mut search = Search::default();
-    for path in paths(environment) {
-        let shown = path.display();
-        let file = match read(&path) {
+    for place in places(environment) {
+        let shown = place.path.display();
+        let file = match place.read() {
             Ok(Some(file)) => file,
+            // Hardly anybody has it.
+            Ok(None) if place.is_legacy => continue,
             Ok(None) => {
                 search.looked_at.push(format!("{shown} does not exist"));
                 continue;
@@ -116,9 +120,9 @@ pub(super) fn search(
 
 /// Returns whether one of the files names this host, with a port if it has one.
 pub(super) fn is_named(environment: &Environment, host: &str) -> bool {
-    let mut files = paths(environment).into_iter();
-    files.any(|path| {
-        let Ok(Some(file)) = read(&path) else {
+    let mut files = places(environment).into_iter();
+    files.any(|place| {
+        let Ok(Some(file)) = place.read() else {
             return false;
         };
         let auths = file.auths.iter().flat_map(BTreeMap::keys);
@@ -128,32 +132,55 @@ pub(super) fn is_named(environment: &Environment, host: &str) -> bool {
     })
 }
 
+/// A file that may have credentials.
+struct Place {
+    path: PathBuf,
+    /// Whether it has the form of the first tools: nothing but `auths`.
+    is_legacy: bool,
+}
+
 /// The files, in the order in which they are looked at.
-fn paths(environment: &Environment) -> Vec<PathBuf> {
+fn places(environment: &Environment) -> Vec<Place> {
+    let place = |path| Place {
+        path,
+        is_legacy: false,
+    };
     if let Some(only) = environment.path(AUTH_FILE) {
-        return vec![only];
+        return vec![place(only)];
     }
     let containers = environment.container_dirs().into_iter();
     let containers = containers.map(|dir| dir.join("auth.json"));
     let docker = environment.path("DOCKER_CONFIG");
     let docker = docker.or_else(|| environment.in_home(&[".docker"]).ok());
-    containers
-        .chain(docker.map(|dir| dir.join("config.json")))
-        .collect()
+    let docker = docker.map(|dir| dir.join("config.json"));
+    let legacy = environment.in_home(&[".dockercfg"]).ok();
+    let legacy = legacy.map(|path| Place {
+        path,
+        is_legacy: true,
+    });
+    containers.chain(docker).map(place).chain(legacy).collect()
 }
 
-/// Reads a file, if there is one; an error is the predicate of a sentence about it.
-fn read(path: &Path) -> Result<Option<FileWire>, String> {
-    let text = read_small(path, MAX_FILE_BYTES);
-    let Some(text) = text.map_err(|error| format!("cannot be read: {error}"))? else {
-        return Ok(None);
-    };
-    // The error of the parser may quote a secret.
-    let parsed = serde_json::from_slice(&text);
-    parsed.map(Some).map_err(|error| {
-        let (line, column) = (error.line(), error.column());
-        format!("is not what such a file holds (line {line}, column {column})")
-    })
+impl Place {
+    /// Reads the file, if there is one; an error is the predicate of a sentence about it.
+    fn read(&self) -> Result<Option<FileWire>, String> {
+        let text = read_small(&self.path, MAX_FILE_BYTES);
+        let Some(text) = text.map_err(|error| format!("cannot be read: {error}"))? else {
+            return Ok(None);
+        };
+        let parsed = match self.is_legacy {
+            false => serde_json::from_slice(&text),
+            true => serde_json::from_slice(&text).map(|auths| FileWire {
+                auths: Some(auths),
+                ..FileWire::default()
+            }),
+        };
+        // The error of the parser may quote a secret.
+        parsed.map(Some).map_err(|error| {
+            let (line, column) = (error.line(), error.column());
+            format!("is not what such a file holds (line {line}, column {column})")
+        })
+    }
 }
 
 impl FileWire {
@@ -432,6 +459,10 @@ mod tests {
             ("run/containers/auth.json", &auths(&["r", "all"])),
             ("config/containers/auth.json", &auths(&["r", "c", "all"])),
             (".docker/config.json", &auths(&["r", "c", "d", "all"])),
+            (
+                ".dockercfg",
+                r#"{"https://l/v1/": {"auth": "YTpi", "email": "a@l.example"}, "all": {"auth": "YTpi"}}"#,
+            ),
             ("moved/config.json", &auths(&["m"])),
             ("only.json", &auths(&["o"])),
         ]);
@@ -454,6 +485,8 @@ mod tests {
             shown(&["config", "containers", "auth.json"])
         );
         assert_eq!(place(&environment, "d"), shown(&[".docker", "config.json"]));
+        assert_eq!(place(&environment, "l"), shown(&[".dockercfg"]));
+        assert!(is_named(&environment, "l"));
         assert_eq!(place(&environment, "m"), None);
         let moved = environment.variable("DOCKER_CONFIG", at("moved"));
         assert_eq!(place(&moved, "m"), shown(&["moved", "config.json"]));
@@ -462,6 +495,7 @@ mod tests {
         let only = moved.variable("REGISTRY_AUTH_FILE", at("only.json"));
         assert_eq!(place(&only, "o"), shown(&["only.json"]));
         assert_eq!(place(&only, "all"), None);
+        assert_eq!(place(&only, "l"), None);
     }
 
     #[test]

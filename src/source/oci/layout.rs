@@ -8,7 +8,7 @@
 //! ```
 //!
 //! It holds one repository as a rule, which is called like the folder or tar. A tag may also be a whole reference, as `podman`
-//! and containerd write them: then, that is the repository. A tar is not unpacked: what is in it is read where it is.
+//! and containerd write them: then, that is the repository, with `_` in front of a port, as on disk. A tar is not unpacked: what is in it is read where it is.
 //!
 //! [image layout]: https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md
 
@@ -77,7 +77,8 @@ impl Layout<'_> {
             None => (name.to_owned(), DEFAULT_TAG),
         };
         Some(Tagged {
-            repository,
+            // No name of a model has the colon of a port.
+            repository: repository.replace(':', "_"),
             tag: tag.to_owned(),
             digest: manifest.digest,
         })

@@ -89,6 +89,9 @@ fn a_layout_is_a_registry_in_a_folder() {
         "docker.io/ai/third:v2",
         &Artifact::model_pack(&other),
     );
+    // As podman has it of a registry with a port.
+    let own = "localhost:5000/acme/fourth:v3";
+    folder.add(TAG, own, &Artifact::model_pack(&other));
     let before = files_below(&folder.path);
     let manager = manager(&rack, &folder.path);
     let listed = manager.list_remote(&RemoteOptions::default()).unwrap();
@@ -102,7 +105,8 @@ fn a_layout_is_a_registry_in_a_folder() {
         [
             "stick/Llama q4",
             "stick/docker.io/ai/third v2",
-            "stick/ghcr.io/acme/other v1"
+            "stick/ghcr.io/acme/other v1",
+            "stick/localhost_5000/acme/fourth v3",
         ]
     );
     let options = RemoteOptions::default();
@@ -110,7 +114,11 @@ fn a_layout_is_a_registry_in_a_folder() {
     let detail = detail.unwrap();
     assert_eq!(detail.files.len(), 3);
     assert_eq!(detail.remote.metadata.to_map()["size_label"], "8b");
-    for model in ["stick/Llama q4", "stick/ghcr.io/acme/other:v1"] {
+    for model in [
+        "stick/Llama q4",
+        "stick/ghcr.io/acme/other:v1",
+        "stick/localhost_5000/acme/fourth",
+    ] {
         manager
             .pull(&address(model), &PullOptions::default())
             .unwrap();

@@ -3,17 +3,20 @@
 use std::fs;
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use modelrack::config::System;
 use modelrack::installed::Freshness;
+use modelrack::progress::{Phase, ProgressEvent};
 use modelrack::{ErrorKind, Manager, PullOptions, UpdateOptions, VerifyOptions};
 use serde_json::json;
 
 use super::{LLAMA, Machine};
 use crate::support::oci::{Artifact, sha256};
 use crate::support::platform::SYSTEM;
+use crate::support::recorder::Recorder;
 use crate::support::server::Rule;
 use crate::support::{address, bytes, chain};
 
@@ -138,6 +141,33 @@ fn what_is_in_tars_is_installed_and_the_tars_are_gone() {
         (0, total_bytes as u64)
     );
     assert_eq!(blobs_fetched(&machine, &artifact), Vec::<String>::new());
+}
+
+#[test]
+fn unpacking_is_a_phase_of_its_own() {
+    let (machine, _) = machine_with_packed();
+    let plain = Artifact::model_pack(&[("config.json", b"{}")]);
+    machine.registry.push(LLAMA, "plain", &plain);
+    for (tag, expected) in [("q4", true), ("plain", false)] {
+        let recorder = Arc::new(Recorder::default());
+        let options = PullOptions::default().progress(recorder.clone());
+        let model = address(&format!("oci/acme/llama {tag}"));
+        machine.manager().pull(&model, &options).unwrap();
+        let phases = recorder
+            .events()
+            .into_iter()
+            .filter_map(|event| match event {
+                ProgressEvent::Phase(state) => Some(state.phase),
+                _ => None,
+            });
+        let phases: Vec<Phase> = phases.collect();
+        let end = match expected {
+            true => &[Phase::Chunks, Phase::Unpacking, Phase::Extracting][..],
+            false => &[Phase::Chunks, Phase::Extracting],
+        };
+        assert!(phases.ends_with(end), "{tag}: {phases:?}");
+        assert_eq!(phases.contains(&Phase::Unpacking), expected);
+    }
 }
 
 #[test]
