@@ -7,7 +7,8 @@
 //! └──────────── the rest is over ── Resting
 //! ```
 //!
-//! Where the processors are busy, it tries once whether two are enough. It rests, too, once a limit of the rate is reached. It decides from what it is told: nothing in here knows a clock, a thread or a socket.
+//! Where the processors are busy, it tries once whether two connections are enough. It rests, too, once a limit of the rate is
+//! reached. It decides from what it is told: nothing in here knows a clock, a thread or a socket.
 
 use std::time::Duration;
 
@@ -35,8 +36,11 @@ const LONGEST_WINDOW: Duration = Duration::from_secs(1);
 const WINDOWS: u32 = 4;
 /// How much more an addition that doubles the connections must bring: more than a window differs from the next by chance.
 const GAIN_PERCENT: u128 = 115;
-/// How much of the bytes fewer connections must still bring.
-const KEPT_PERCENT: u128 = 95;
+/// How much of the bytes the fewest connections must still bring where the processors are busy. If the connections were what
+/// limits, it would be half; and more of them look faster than they are until what came early is hashed.
+const KEPT_PERCENT: u128 = 75;
+/// How busy the workers must keep the processors for that to be tried: a server on this machine needs them, too.
+const BUSY_PERCENT: u32 = 75;
 /// How long nothing is added after an addition that failed; twice as long each time.
 const FIRST_REST: Duration = Duration::from_secs(10);
 const LONGEST_REST: Duration = Duration::from_secs(60);
@@ -188,9 +192,11 @@ impl Pace {
                     } = self.fewer
                 {
                     self.judge_fewer(now, per_second(bytes, time), connections, before);
-                } else if time >= window && self.before.is_none() && self.is_busy(now, time, waited)
+                } else if time >= window
+                    && self.before.is_none()
+                    && self.judge_busy(now, per_second(bytes, time), time, waited)
                 {
-                    self.keep_busy(now, per_second(bytes, time), time, waited);
+                    // It is decided.
                 } else if time >= window {
                     self.judge(now, per_second(bytes, time), time >= window * WINDOWS);
                 }
@@ -213,41 +219,51 @@ impl Pace {
         };
     }
 
-    /// Whether the processors are what limits the transfer: those workers that do not wait for the server keep all busy.
-    fn is_busy(&self, now: Moment, time: Duration, waited: Duration) -> bool {
-        let busy = (time * count(now.open)).saturating_sub(waited);
-        busy >= time * count(self.processors)
-    }
-
-    /// Stays with as many as keep the processors busy: more only take turns on them, and wait for each other. What keeps them
-    /// busy may also be the server, if it is on this machine, so that even fewer are tried first.
-    fn keep_busy(&mut self, now: Moment, rate: u64, time: Duration, waited: Duration) {
+    /// Stays with as many as keep the processors busy, if they are what limits: more only take turns on them, and wait for each
+    /// other. What else is busy may be the server, if it is on this machine, so that the fewest are tried first. Returns whether
+    /// there is anything to decide.
+    fn judge_busy(&mut self, now: Moment, rate: u64, time: Duration, waited: Duration) -> bool {
         let all = time * count(now.open);
-        let busy = all.saturating_sub(waited).as_micros().max(1);
-        let needed = (all.as_micros() * self.processors as u128).div_ceil(busy);
+        let busy = all.saturating_sub(waited);
+        let is_untried = matches!(self.fewer, Fewer::Untried) && self.limit > FEWEST_CONNECTIONS;
+        let percent = match is_untried {
+            true => BUSY_PERCENT,
+            false => 100,
+        };
+        if busy * 100 < time * count(self.processors) * percent {
+            return false;
+        }
+        let needed = all.as_micros() * self.processors as u128;
+        let needed = needed.div_ceil(busy.as_micros().max(1));
         let needed = usize::try_from(needed).unwrap_or(MAX_CONNECTIONS);
         let connections = needed.clamp(FEWEST_CONNECTIONS, self.limit);
-        let is_trial = connections > FEWEST_CONNECTIONS && matches!(self.fewer, Fewer::Untried);
-        self.limit = match is_trial {
-            true => FEWEST_CONNECTIONS,
-            false => connections,
-        };
-        self.decided(rate, "the processors are busy");
-        if is_trial {
+        if is_untried && connections > FEWEST_CONNECTIONS {
             self.fewer = Fewer::OnTrial { connections, rate };
+            self.limit = FEWEST_CONNECTIONS;
+            self.decided(
+                rate,
+                "the processors are busy: trying whether fewer are enough",
+            );
             self.measure(now, WINDOW);
         } else {
+            self.limit = connections;
+            self.decided(rate, "the processors are busy");
             self.rest(now.at, None);
         }
+        true
     }
 
-    /// Decides whether as few as may be are enough.
+    /// Decides whether the fewest are enough.
     fn judge_fewer(&mut self, now: Moment, rate: u64, connections: usize, before: u64) {
+        self.fewer = Fewer::Tried;
         if u128::from(rate) * 100 < u128::from(before) * KEPT_PERCENT {
             self.limit = connections;
             self.decided(rate, "fewer bring fewer bytes");
+            self.measure(now, WINDOW);
+        } else {
+            self.decided(rate, "fewer bring as many bytes");
+            self.rest(now.at, None);
         }
-        self.rest(now.at, None);
     }
 
     /// Stays with what there is while more connections would only share the limit of the rate.
