@@ -5,9 +5,12 @@
 //! | [`PublishTarget`] | where a mirror is |
 //! | [`MirrorOptions`] | which models, and how |
 //! | [`MirrorReport`], [`MirroredVersion`], [`MirrorState`], [`FailedMirror`] | what was done, or would be |
+//! | [`RegistryLocation`], [`VerifyRegistryOptions`] | a registry that is to be verified |
+//! | [`RegistryReport`], [`VerifiedVersion`], [`DamagedDocument`] | what of it is there, and right |
 //! | [`Chunking`], [`DEFAULT_CHUNK_BYTES`] | where files are cut that come from no chunked registry |
 //!
-//! [`Manager::mirror`](crate::Manager::mirror) writes one, and [`MirrorReport`] has an example. A mirror is a chunked registry like
+//! [`Manager::mirror`](crate::Manager::mirror) writes one, and [`MirrorReport`] has an example;
+//! [`Manager::verify_registry`](crate::Manager::verify_registry) verifies one. A mirror is a chunked registry like
 //! any other: in a folder, it is served as it is, or read from there:
 //!
 //! ```toml
@@ -35,6 +38,8 @@
 //! its place, and takes that when it is whole: a run that is killed leaves the one of before.
 
 pub use crate::engine::mirror::{
-    FailedMirror, MirrorOptions, MirrorReport, MirrorState, MirroredVersion,
+    DamagedDocument, FailedMirror, MirrorOptions, MirrorReport, MirrorState, MirroredVersion,
+    RegistryReport, VerifiedVersion, VerifyRegistryOptions,
 };
 pub use crate::publish::{Chunking, DEFAULT_CHUNK_BYTES, PublishTarget};
+pub use crate::source::location::RegistryLocation;

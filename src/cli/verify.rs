@@ -1,34 +1,66 @@
-//! `verify`: check installed models, and repair damaged ones.
+//! `verify`: check installed models, and repair damaged ones; or check a registry.
+
+use std::collections::BTreeSet;
 
 use clap::{ArgMatches, Command};
 
 use super::args;
-use super::args::{Which, flag, is_set};
-use super::ending::DAMAGED;
+use super::args::{Which, flag, is_set, option, text};
+use super::ending::{DAMAGED, print_hint, reported};
 use super::failure::{CliError, CliResult};
+use super::hint::hint;
 use super::session::Session;
 use super::several::{self, Failures};
 use super::{Mount, render};
-use crate::VerifyOptions;
+use crate::error::chain;
 use crate::installed::{VerifiedModel, VerifyReport};
+use crate::mirror::{DamagedDocument, RegistryLocation, RegistryReport, VerifyRegistryOptions};
+use crate::{ModelRef, VerifyOptions};
 
 const REPAIR: &str = "modelrack_repair";
+const REGISTRY: &str = "modelrack_registry";
+const PUBLIC_KEY: &str = "modelrack_public-key";
+
+/// How many of the models are named that need a damaged document.
+const SHOWN: usize = 3;
 
 pub(super) const EXAMPLES: &str = "
     verify                             all models
     verify fast-whisper/tiny --repair  repair one model
     verify whisper/tiny whisper/base   several models
+    verify --registry /media/models    a mirror, before it is carried away
 ";
 
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
     command
         .about("Verify the files of installed models against their manifests")
         .args(several::models(mount, Which::Installed, false))
-        .arg(flag(REPAIR).help("Download damaged parts again, and nothing else"))
+        .arg(
+            flag(REPAIR)
+                .help("Download damaged parts again, and nothing else")
+                .conflicts_with(REGISTRY),
+        )
+        .arg(
+            option(REGISTRY, "DIR|URL|SOURCE")
+                .help(
+                    "Verify a registry instead: a folder or tar, a URL (https://, s3://, file://, oci-layout:, oci://) or \
+                     a configured source; all that its index names is read once",
+                )
+                .conflicts_with_all([args::MODEL, args::VERSION]),
+        )
+        .arg(
+            option(PUBLIC_KEY, "KEY")
+                .help("The minisign key that the index of the registry must be signed with")
+                .requires(REGISTRY),
+        )
+        .arg(args::concurrency().requires(REGISTRY))
         .arg(args::limit_rate())
 }
 
 pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
+    if let Some(registry) = text(matches, REGISTRY) {
+        return execute_registry(session, matches, &RegistryLocation::parse(registry)?);
+    }
     let words = several::words(session, matches, Which::Installed)?;
     let options = VerifyOptions::default()
         .repair(is_set(matches, REPAIR))
@@ -92,6 +124,68 @@ fn sum(report: &VerifyReport) -> String {
         0 => format!("{models} ok, {}", render::size(bytes)),
         number => format!("{number} of {models} damaged"),
     }
+}
+
+/// What failed of how many is in one line, and each document that is damaged in one of its own.
+fn execute_registry(
+    session: &Session,
+    matches: &ArgMatches,
+    registry: &RegistryLocation,
+) -> CliResult {
+    let mut options = VerifyRegistryOptions::default()
+        .concurrency(args::workers(matches))
+        .rate_limit(args::rate_limit(matches))
+        .offline(session.output.offline)
+        .cancel(session.cancel.clone());
+    if let Some(key) = text(matches, PUBLIC_KEY) {
+        options = options.public_key(key);
+    }
+    let report = session.metered_as("Reading the index", |meter| {
+        let options = options.progress(meter);
+        session.manager.verify_registry(registry, &options)
+    })?;
+    session.show(&report, || {
+        session.say(sum_of_registry(&report))?;
+        let mut hints = BTreeSet::new();
+        for damaged in &report.damaged {
+            session.warn(describe(damaged));
+            let hint = hint(session, &damaged.error);
+            if let Some(hint) = hint.filter(|hint| hints.insert(hint.clone())) {
+                print_hint(session, &hint);
+            }
+        }
+        Ok(())
+    })?;
+    reported(report.damaged.iter().map(|damaged| &damaged.error))
+}
+
+fn sum_of_registry(report: &RegistryReport) -> String {
+    let models = render::count(report.versions.len(), "model");
+    let damaged = report.versions.iter().filter(|version| !version.ok).count();
+    let state = match damaged {
+        0 => format!("{models} ok"),
+        number => format!("{number} of {models} damaged"),
+    };
+    format!(
+        "{}: {state}, {}, {}",
+        report.registry,
+        render::count(report.documents, "document"),
+        render::size(report.bytes)
+    )
+}
+
+fn describe(damaged: &DamagedDocument) -> String {
+    let models = damaged.models.iter().take(SHOWN).map(ModelRef::to_string);
+    let mut models = models.collect::<Vec<_>>().join(", ");
+    let more = damaged.models.len().saturating_sub(SHOWN);
+    if more > 0 {
+        models.push_str(&format!(" and {more} more"));
+    }
+    format!(
+        "Failed: {models}: {}: {}",
+        damaged.digest,
+        chain(&damaged.error)
+    )
 }
 
 fn print(session: &Session, verified: &VerifiedModel) -> CliResult {

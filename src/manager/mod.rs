@@ -24,7 +24,7 @@ use crate::engine::lock::{LockOptions, LockReport};
 use crate::engine::lookup::list::RemoteOptions;
 use crate::engine::lookup::matching::MatchingReport;
 use crate::engine::lookup::search::{SearchOptions, SearchReport};
-use crate::engine::mirror::{MirrorOptions, MirrorReport};
+use crate::engine::mirror::{MirrorOptions, MirrorReport, RegistryReport, VerifyRegistryOptions};
 use crate::engine::pull::plan::PullPlan;
 use crate::engine::pull::{PullOptions, PullReport};
 use crate::engine::sync::SyncOptions;
@@ -33,6 +33,7 @@ use crate::model::{ModelAddress, ModelName, ModelPattern};
 use crate::progress::{CancelToken, Download};
 use crate::publish::PublishTarget;
 use crate::source::discovered::DiscoveredRegistry;
+use crate::source::location::RegistryLocation;
 use crate::store::record::Annotation;
 
 pub use ext::ManagerExt;
@@ -524,6 +525,19 @@ pub trait Manager: Send + Sync + Debug {
     /// Those of [`Manager::mirror`].
     fn check_mirror(&self, to: &PublishTarget, options: &MirrorOptions) -> Result<MirrorReport> {
         unsupported("check_mirror")
+    }
+
+    /// Reads all that the index of a registry names, such as a mirror, and compares it with its digests. Damage is not an error;
+    /// it is in the report, and [`RegistryReport`] has an example.
+    ///
+    /// # Errors
+    /// Those of [`Manager::list_remote`]; [`ErrorKind::InvalidArgument`] for a source whose files no digest names.
+    fn verify_registry(
+        &self,
+        registry: &RegistryLocation,
+        options: &VerifyRegistryOptions,
+    ) -> Result<RegistryReport> {
+        unsupported("verify_registry")
     }
 
     /// Hashes installed models, compares them with their manifests, and repairs them on request. Damage is not an error;

@@ -18,9 +18,9 @@ use crate::manager::{
     InstalledModel, ListOptions, Listing, LockOptions, LockReport, LockedOptions, Manager,
     MatchingReport, MirrorOptions, MirrorReport, ModelAddress, ModelName, ModelPattern,
     PruneOptions, PrunePlan, PruneReport, PublishTarget, PullOptions, PullPlan, PullReport,
-    RemoteDetail, RemoteListing, RemoteModel, RemoteOptions, RemoveReport, SearchOptions,
-    SearchReport, SourceInfo, SyncOptions, SyncReport, UpdateOptions, UpdateReport, UsageOptions,
-    UsageReport, VerifyOptions, VerifyReport,
+    RegistryLocation, RegistryReport, RemoteDetail, RemoteListing, RemoteModel, RemoteOptions,
+    RemoveReport, SearchOptions, SearchReport, SourceInfo, SyncOptions, SyncReport, UpdateOptions,
+    UpdateReport, UsageOptions, UsageReport, VerifyOptions, VerifyRegistryOptions, VerifyReport,
 };
 use crate::mutex::Mutex;
 use crate::progress::{Progress, Silent};
@@ -259,6 +259,14 @@ impl Manager for ModelManager {
 
     fn check_mirror(&self, to: &PublishTarget, options: &MirrorOptions) -> Result<MirrorReport> {
         self.engine()?.mirror(to, options, false)
+    }
+
+    fn verify_registry(
+        &self,
+        registry: &RegistryLocation,
+        options: &VerifyRegistryOptions,
+    ) -> Result<RegistryReport> {
+        self.engine()?.verify_registry(registry, options)
     }
 
     fn verify(&self, options: &VerifyOptions) -> Result<VerifyReport> {

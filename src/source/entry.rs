@@ -22,6 +22,18 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
+    /// The entry of a registry that is named by its URL alone.
+    pub(crate) fn of_url(url: &Url, public_key: Option<&str>) -> Self {
+        let text = |text: &str| Value::String(text.to_owned());
+        let mut table = Table::from_iter([("url".to_owned(), text(&url.expose()))]);
+        table.extend(public_key.map(|key| ("public_key".to_owned(), text(key))));
+        Self {
+            identity: Identity::default(),
+            at: "the registry".to_owned(),
+            table,
+        }
+    }
+
     /// Reads the entry into the type of its kind. `name` is not part of it.
     pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T> {
         let read = Value::Table(self.table.clone()).try_into();

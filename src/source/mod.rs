@@ -44,6 +44,7 @@ mod content_stores;
 pub(crate) mod discovered;
 mod entry;
 mod hub;
+pub(crate) mod location;
 pub(crate) mod models_toml;
 pub(crate) mod oci;
 pub(crate) mod places;

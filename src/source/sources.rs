@@ -13,6 +13,7 @@ use crate::settings::Settings;
 use crate::source::cache::cached_sources;
 use crate::source::entry::{did_you_mean, read_entries};
 use crate::source::{Context, Entry, KINDS, Kind, Source};
+use crate::url::Url;
 
 /// The sources of an app, and the client that reaches them.
 #[derive(Debug)]
@@ -145,6 +146,21 @@ impl Sources {
             let message = "begins with a scheme that no kind of source has";
             Err(Error::invalid_ref(origin, message))
         })
+    }
+
+    /// The chunked registry at a URL, which nothing configures; its index is kept in a folder of its own.
+    pub(crate) fn registry_at(
+        &self,
+        url: &Url,
+        public_key: Option<&str>,
+        cache_dir: &Path,
+    ) -> Result<Arc<dyn Source>> {
+        let entry = Entry::of_url(url, public_key);
+        let context = Context {
+            cache_dir: cache_dir.to_owned(),
+            ..self.context.clone()
+        };
+        kind_of(&entry)?.source(entry, &context)
     }
 
     /// The source that serves a repository: the one named, or the one whose repository it is, or one that is made for it.

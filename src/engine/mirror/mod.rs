@@ -17,6 +17,7 @@ mod chunks;
 mod files;
 mod passing;
 mod report;
+mod verify;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -38,6 +39,7 @@ use crate::source::at_once;
 use crate::store::record::Records;
 
 pub use report::{FailedMirror, MirrorReport, MirrorState, MirroredVersion};
+pub use verify::{DamagedDocument, RegistryReport, VerifiedVersion, VerifyRegistryOptions};
 
 use chosen::{Chosen, Comparison};
 

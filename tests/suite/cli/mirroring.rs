@@ -1,14 +1,19 @@
 //! `mirror`, up to a machine without a network.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
-use modelrack::transport::Url;
+use modelrack::config::System;
 use serde_json::json;
 
 use super::program::{finish, rack as program};
 use super::{Ran, models};
-use crate::support::rack::{Rack, sample};
+use crate::sources::hub::machine::{Machine, WHISPER, whisper};
+use crate::support::disk::{flip, names_in};
+use crate::support::platform::SYSTEM;
+use crate::support::rack::Rack;
+use crate::support::root;
 
 fn mirror(rack: &Rack, words: &str) -> Ran {
     let to = rack.temp.path().join("mirror");
@@ -60,38 +65,114 @@ fn without_network(command: &Command) -> Option<Command> {
             inside.env(name, value);
         }
     }
+    if let Some(folder) = command.get_current_dir() {
+        inside.current_dir(folder);
+    }
     inside.stdin(std::process::Stdio::null());
     inside.stdout(std::process::Stdio::piped());
     inside.stderr(std::process::Stdio::piped());
     Some(inside)
 }
 
+/// The lines of the README from a laptop to a cluster; in them, the stick is here.
+fn lines_of_the_readme(stick: &Path) -> (String, String) {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let (_, section) = readme
+        .split_once("### Where there is no network\n")
+        .unwrap();
+    let (_, block) = section.split_once("```sh\n").unwrap();
+    let (block, _) = block.split_once("```\n").unwrap();
+    let block = block.replace("/media/stick", stick.to_str().unwrap());
+    let (laptop, cluster) = block.split_once("\nexport ").unwrap();
+    (laptop.to_owned(), format!("export {cluster}"))
+}
+
+/// A shell that runs lines on a machine, in a folder and a home of their own.
+fn shell(lines: &str, machine: &Rack) -> Command {
+    let work = machine.temp.path().join("work");
+    fs::create_dir_all(&work).unwrap();
+    let rack = program(machine, "");
+    let rack = Path::new(rack.get_program()).parent().unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-ec", lines]).current_dir(work).env_clear();
+    command.env("PATH", format!("{}:/usr/bin:/bin", rack.display()));
+    command.env("HOME", machine.temp.path().join("home"));
+    command.env("RACK_MODELS_DIR", machine.store());
+    command
+}
+
 #[test]
-fn from_a_laptop_to_a_cluster_without_a_network() {
-    let laptop = Rack::with_model();
-    let stick = laptop.temp.path().join("stick");
-    let lock = stick.join("models.lock");
+fn the_lines_of_the_readme_lead_from_a_laptop_to_a_cluster_without_a_network() {
+    if SYSTEM == System::Windows {
+        // Its shells have other words.
+        return;
+    }
+    let (laptop, _, _) = Machine::with_whisper();
+    let stick = laptop.rack.temp.path().join("stick");
     fs::create_dir(&stick).unwrap();
-    models(&laptop, &format!("lock g/m v1 --file {}", lock.display())).success();
-    let line = format!(
-        "mirror --locked={} --to {}",
-        lock.display(),
-        stick.join("models").display()
-    );
-    models(&laptop, &line).success();
+    let (on_laptop, on_cluster) = lines_of_the_readme(&stick);
+    let mut command = shell(&on_laptop, &laptop.rack);
+    command.env("HF_ENDPOINT", laptop.hub.url());
+    let ran = finish(command);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    // What the laptop had is lost.
+    let url = laptop.hub.url();
+    fs::remove_dir_all(laptop.rack.temp.path().join("home")).unwrap();
     for how in ["locked", "frozen"] {
         let cluster = Rack::new();
-        let line = format!("pull --{how}={}", lock.display());
-        let mut command = program(&cluster, &line);
-        command.env(
-            "RACK_MODELS_REGISTRY_URL",
-            Url::from_path(&stick.join("models")).unwrap().expose(),
-        );
-        command.env("RACK_MODELS_OFFLINE", "1");
+        let lines = on_cluster.replace("--locked", &format!("--{how}"));
+        let mut command = shell(&lines, &cluster);
+        command.env("HF_ENDPOINT", &url);
         // Elsewhere, its own word that it is offline has to do.
-        let command = without_network(&command).unwrap_or(command);
-        let ran = finish(command);
+        let ran = finish(without_network(&command).unwrap_or(command));
         assert_eq!(ran.code, 0, "{how}: {ran:?}");
-        cluster.assert_files("g/m v1", &sample());
+        cluster.assert_files(&format!("{WHISPER} main"), &whisper());
+        assert!(!cluster.files_of("digits/logistic v1").is_empty(), "{how}");
+    }
+}
+
+#[test]
+fn a_mirror_is_verified_and_the_exit_code_says_what_is_wrong() {
+    let rack = Rack::with_model();
+    mirror(&rack, "g/m v1").success();
+    let folder = rack.temp.path().join("mirror");
+    let line = format!("verify --registry {}", folder.display());
+    let shown = folder.display();
+    let out = models(&rack, &line).quiet_success();
+    let said = format!("{shown}: 1 model ok, 12 documents, ");
+    assert!(out.starts_with(&said), "{out}");
+    let report = models(&rack, &format!("{line} --json")).json();
+    assert_eq!(report["models"][0]["ok"], true);
+    assert_eq!(report["damaged"], json!([]));
+
+    let data = folder.join("data");
+    let manifest = rack.index()["g"]["m"]["v1"]["hash"].clone();
+    let chunks = names_in(&data).into_iter();
+    let chunks: Vec<_> = chunks
+        .filter(|name| Some(name.as_str()) != manifest.as_str())
+        .collect();
+    fs::remove_file(data.join(&chunks[0])).unwrap();
+    let ran = models(&rack, &line);
+    assert_eq!(ran.code, 5, "{ran:?}");
+    let said = format!("Failed: g/m v1: {}: ", chunks[0]);
+    assert!(ran.err.contains(&said), "{ran:?}");
+    assert!(ran.out.contains("1 of 1 model damaged"), "{ran:?}");
+    flip(&data.join(&chunks[1]), 7);
+    let ran = models(&rack, &format!("{line} --json"));
+    assert_eq!(ran.code, 6, "{ran:?}");
+    let report = ran.json();
+    assert_eq!(report["damaged"][0]["digest"], json!(chunks[1]));
+    assert_eq!(report["damaged"][0]["models"][0]["version"], "v1");
+    assert_eq!(report["damaged"][0]["error"]["code"], "HASH_MISMATCH");
+    // Again, only what is wrong is copied.
+    fs::remove_file(folder.join("models.json")).unwrap();
+    mirror(&rack, "g/m v1").success();
+    models(&rack, &line).success();
+    for line in [
+        format!("{line} --repair"),
+        format!("{line} g/m"),
+        "verify --public-key x".to_owned(),
+    ] {
+        assert_eq!(models(&rack, &line).code, 2, "{line}");
     }
 }

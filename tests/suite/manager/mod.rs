@@ -22,6 +22,7 @@ mod power_cuts;
 mod pull;
 mod ranges;
 mod redirects;
+mod registries;
 mod resume;
 mod settings;
 mod update;
