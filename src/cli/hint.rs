@@ -8,7 +8,7 @@ use crate::manifest::RelPath;
 use crate::transport::Scheme;
 use crate::{Error, ErrorKind};
 
-/// The hint of commands that pull, which resume.
+/// The hint of commands that resume.
 const KEPT: &str = "the same command resumes where this one stopped";
 
 /// Returns what the user can do about an error.
@@ -175,6 +175,9 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
         ),
         ErrorKind::RateLimited { .. } if resumes => format!("try again later: {KEPT}"),
         ErrorKind::Network { .. } | ErrorKind::Cancelled if resumes => KEPT.into(),
+        ErrorKind::Network { status: None, .. } => {
+            "check the host in the URL and the network of this machine, or try again later".into()
+        }
         ErrorKind::Network { .. } | ErrorKind::RateLimited { .. } => "try again later".into(),
         ErrorKind::HashMismatch { .. } | ErrorKind::SizeMismatch { .. } => {
             "the files on the server are damaged or have changed: tell the operator of the source"
@@ -183,10 +186,14 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
         ErrorKind::InsufficientSpace { .. } if is_registry => {
             "free some space and try again: the registry is unchanged".into()
         }
+        // Its disk is seldom that of the store.
+        ErrorKind::InsufficientSpace { .. } if session.verb == "mirror" => {
+            format!("free some space on that disk: {KEPT}")
+        }
         ErrorKind::InsufficientSpace { .. } => format!(
             "free some space with '{path} remove' or '{path} prune', or set {folder} to another place"
         ),
-        ErrorKind::Permission { .. } if is_registry => {
+        ErrorKind::Permission { .. } if is_registry || session.verb == "mirror" => {
             "choose a folder that you may write to".into()
         }
         ErrorKind::Permission { .. } => {

@@ -37,7 +37,7 @@ const EXIT_CODES: [(&str, &str); 11] = [
     ("6", "damaged files"),
     ("7", "disk failure, lack of space or of permission"),
     ("8", "access denied"),
-    ("9", "errors in a project"),
+    ("9", "errors in a project, or a lock that is stale"),
     ("130", "cancelled"),
 ];
 

@@ -1,5 +1,6 @@
 //! Tables for people and for programs.
 
+use std::borrow::Cow;
 use std::io::Write;
 
 use unicode_width::UnicodeWidthStr;
@@ -13,6 +14,8 @@ use super::session::Session;
 const GAP: usize = 2;
 /// The fewest columns of a terminal in which a text still says something.
 const LEAST: usize = 12;
+/// How much of a digest tells it from others, for people: as `docker images` and `podman images` shorten them.
+const DIGITS: usize = 12;
 
 /// A table: aligned below a head on a terminal, and no wider than it; elsewhere, tab-separated, whole and without a head,
 /// for programs.
@@ -90,7 +93,8 @@ impl<const N: usize> Table<N> {
     /// Formats the rows below each other, with or without the head, in the room that there is.
     pub(super) fn aligned(&self, has_head: bool, room: Room, is_coloured: bool) -> Vec<String> {
         let head = has_head.then(|| self.head.map(str::to_owned));
-        let layout = self.layout(head.as_ref(), room.columns);
+        let rows = self.rows_in(head.as_ref(), room.columns);
+        let layout = self.layout(head.as_ref(), &rows, room.columns);
         let line = |row: &[String; N], is_coloured| {
             let mut line = String::new();
             let mut before = 0;
@@ -105,8 +109,25 @@ impl<const N: usize> Table<N> {
             line
         };
         let head = head.iter().map(|head| line(head, false));
-        let rows = self.rows.iter().map(|row| line(row, is_coloured));
+        let rows = rows.iter().map(|row| line(row, is_coloured));
         head.chain(rows).collect()
+    }
+
+    /// The rows, in which names are shortened that are digests if the table does not fit: a single version of 64 digits would
+    /// cost all rows their other columns.
+    fn rows_in(&self, head: Option<&[String; N]>, columns: usize) -> Cow<'_, [[String; N]]> {
+        let all: Vec<_> = self.widths(head, &self.rows);
+        let mut names = self.rows.iter().flat_map(|row| &row[..self.names]);
+        if excess(&all, columns) == 0 || !names.any(|name| short(name).is_some()) {
+            return Cow::Borrowed(&self.rows);
+        }
+        let mut rows = self.rows.clone();
+        for name in rows.iter_mut().flat_map(|row| &mut row[..self.names]) {
+            if let Some(short) = short(name) {
+                *name = short;
+            }
+        }
+        Cow::Owned(rows)
     }
 
     fn plain(&self, is_coloured: bool) -> Vec<String> {
@@ -123,26 +144,33 @@ impl<const N: usize> Table<N> {
         colour.map_or_else(|| cell.to_owned(), |colour| shade(colour, cell))
     }
 
-    /// Returns the columns that are shown, each with its width.
-    fn layout(&self, head: Option<&[String; N]>, columns: usize) -> Vec<(usize, usize)> {
+    /// Returns the columns that say something, each with its width.
+    fn widths(&self, head: Option<&[String; N]>, rows: &[[String; N]]) -> Vec<(usize, usize)> {
         let says_something = |column: &usize| {
             *column < self.names || {
-                let mut cells = self.rows.iter().map(|row| row[*column].as_str());
+                let mut cells = rows.iter().map(|row| row[*column].as_str());
                 cells.any(|cell| !matches!(cell, "" | "-"))
             }
         };
         let width = |column: usize| {
-            let rows = head.into_iter().chain(&self.rows);
+            let rows = head.into_iter().chain(rows);
             rows.map(|row| row[column].width())
                 .max()
                 .unwrap_or_default()
         };
         let shown = (0..N).filter(says_something);
-        let mut shown: Vec<_> = shown.map(|column| (column, width(column))).collect();
-        let excess = |shown: &[(usize, usize)]| {
-            let total: usize = shown.iter().map(|(_, width)| width + GAP).sum();
-            total.saturating_sub(columns.saturating_add(GAP))
-        };
+        shown.map(|column| (column, width(column))).collect()
+    }
+
+    /// Returns the columns that are shown, each with its width.
+    fn layout(
+        &self,
+        head: Option<&[String; N]>,
+        rows: &[[String; N]],
+        columns: usize,
+    ) -> Vec<(usize, usize)> {
+        let mut shown = self.widths(head, rows);
+        let excess = |shown: &[(usize, usize)]| excess(shown, columns);
         while shown.len() > self.names.max(1)
             && excess(&shown) > 0
             && let Some(&(column, width)) = shown.last()
@@ -164,6 +192,23 @@ impl<const N: usize> Table<N> {
         }
         shown
     }
+}
+
+/// By how much columns of these widths are wider than the terminal.
+fn excess(shown: &[(usize, usize)], columns: usize) -> usize {
+    let total: usize = shown.iter().map(|(_, width)| width + GAP).sum();
+    total.saturating_sub(columns.saturating_add(GAP))
+}
+
+/// A name that is a digest, such as `sha256:…` or the id of a commit, in short.
+fn short(name: &str) -> Option<String> {
+    /// Those of SHA-1, by which git names commits.
+    const LEAST_OF_DIGEST: usize = 40;
+    let begin = name.find(':').map_or(0, |colon| colon + 1);
+    let digits = &name[begin..];
+    let is_digest =
+        digits.len() >= LEAST_OF_DIGEST && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    is_digest.then(|| format!("{}…", &name[..begin + DIGITS]))
 }
 
 /// Prints rows for programs as they come, tab-separated: there may be too many for a table. With `--quiet`, only the first
@@ -246,6 +291,29 @@ mod tests {
             table.format(&piped, false),
             "a/model\t-\t-\t12 B\t-\nb\tv1\t-\t-\t-"
         );
+    }
+
+    #[test]
+    fn a_digest_as_a_name_is_shortened_where_there_is_no_room_for_it() {
+        let (digest, commit) = ("0123456789abcdef".repeat(4), "0123456789".repeat(4));
+        let digest = format!("sha256:{digest}");
+        let rows = [
+            ["a/b", &digest, "1 B"],
+            ["a/c", &commit, "2 B"],
+            ["a/d", "v1", "3 B"],
+        ];
+        let table = table(["MODEL", "VERSION", "SIZE"], &rows).named_by(2);
+        assert_eq!(
+            table.format(&terminal(80), false),
+            "MODEL  VERSION               SIZE\n\
+             a/b    sha256:0123456789ab…  1 B\n\
+             a/c    012345678901…         2 B\n\
+             a/d    v1                    3 B"
+        );
+        let whole = |text: &str| text.contains(&digest) && text.contains(&commit);
+        assert!(whole(&table.format(&terminal(84), false)));
+        let (piped, _, _) = Console::captured();
+        assert!(whole(&table.format(&piped, false)));
     }
 
     #[test]

@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::path::{self, Path};
 use std::str::FromStr;
 
 use super::{ModelName, ModelRef, check_version};
 use crate::error::{Error, Result};
 use crate::glob::Glob;
+use crate::url::{Url, percent_decode};
 
 /// A model as a person types it: `group/model`, `group/model@version` or `source@ref/subpath`.
 ///
@@ -14,7 +16,8 @@ use crate::glob::Glob;
 /// can tell. An address without a version means the only version there is, or the default of the source.
 ///
 /// The version may also follow a colon, as people write it for OCI registries: `group/model:version`. An address with a
-/// scheme, such as `oci://ghcr.io/acme/llama:q4`, names a model at a place that no source needs to be configured for.
+/// scheme, such as `oci://ghcr.io/acme/llama:q4`, names a model at a place that no source needs to be configured for. The
+/// folder or tar of `oci-layout:./llama:q4` is one of the current folder.
 ///
 /// ```
 /// use modelrack::{ModelAddress, ModelName, ModelRef};
@@ -61,9 +64,10 @@ impl ModelAddress {
     }
 
     fn split(text: &str, version: Option<&str>) -> Self {
+        let text = with_whole_path(text);
         let (head, tail) = match text.split_once('@') {
             Some((head, tail)) => (head, Some(tail.to_owned())),
-            None => (text, None),
+            None => (&*text, None),
         };
         let (origin, head) = split_origin(head);
         Self {
@@ -110,6 +114,30 @@ impl ModelAddress {
 
 /// The scheme of places that are folders or tars on this machine: `oci-layout:///media/llama:q4`.
 const FOLDER_SCHEME: &str = "oci-layout";
+
+/// Writes the path of a folder or tar whole that is told from the current folder, as those are that are published to.
+fn with_whole_path(text: &str) -> Cow<'_, str> {
+    let place = text.strip_prefix(FOLDER_SCHEME);
+    let place = place.and_then(|place| place.strip_prefix(':'));
+    let Some(place) = place.filter(|place| !place.starts_with("//")) else {
+        return text.into();
+    };
+    let last = place.rfind(path::is_separator).map_or(0, |at| at + 1);
+    let end = place[last..].find([':', '@']);
+    let (path, version) = place.split_at(end.map_or(place.len(), |end| last + end));
+    match address_of_folder(Path::new(path)) {
+        Some(address) => format!("{address}{version}").into(),
+        None => text.into(),
+    }
+}
+
+/// What people type for the models in a folder or tar, up to the version; `None` if there is nothing that they could.
+pub(crate) fn address_of_folder(path: &Path) -> Option<String> {
+    let url = Url::from_path(&path::absolute(path).ok()?).ok()?;
+    // Addresses are typed as they are, without encoding.
+    let path = String::from_utf8(percent_decode(url.path())).ok()?;
+    (!path.contains('%')).then(|| format!("{FOLDER_SCHEME}://{path}"))
+}
 
 /// Splits `SCHEME://HOST` off, and puts the host in front of the name of the model: `ghcr.io/acme/llama`. The colon before a
 /// port becomes a character that no host has, as names have no colon. A model in a folder or tar is called like that.
@@ -363,6 +391,24 @@ mod tests {
         assert_eq!(pattern, "ghcr/*@q4".parse().unwrap());
         // The version may be given apart, too, but not twice.
         assert!(ModelAddress::parse("a/b:c", Some("d")).is_err());
+    }
+
+    #[test]
+    fn a_folder_is_told_from_the_current_one() {
+        let here = address_of_folder(Path::new(".")).unwrap();
+        for text in [
+            "oci-layout:./llama:q4",
+            "oci-layout:llama@q4",
+            "oci-layout:././llama.tar:q4",
+        ] {
+            let address = ModelAddress::parse(text, None).unwrap();
+            assert_eq!(address.head, "oci-layout/llama", "{text}");
+            assert_eq!(address.tail.as_deref(), Some("q4"), "{text}");
+            let (folder, _) = address.origin.as_deref().unwrap().rsplit_once('/').unwrap();
+            assert_eq!(folder, here, "{text}");
+        }
+        let whole = ModelAddress::parse("oci-layout:/media/llama", None).unwrap();
+        assert!(whole.origin.unwrap().ends_with("/media/llama"));
     }
 
     #[test]

@@ -14,8 +14,8 @@ use serde::ser::{Serialize, SerializeStruct, Serializer};
 use crate::error::Error;
 use crate::relpath::{InvalidName, check_component};
 
-pub(crate) use address::name_of_place;
 pub use address::{ModelAddress, ModelPattern};
+pub(crate) use address::{address_of_folder, name_of_place};
 
 /// The longest name of a model, in bytes: it leaves room for a version and files in the longest path of common systems.
 const MAX_NAME_BYTES: usize = 250;

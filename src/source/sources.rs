@@ -15,6 +15,9 @@ use crate::source::entry::{did_you_mean, read_entries};
 use crate::source::{Context, Entry, KINDS, Kind, Source};
 use crate::url::Url;
 
+/// How many sources an error names at most: as many as fit a line.
+const MAX_NAMED: usize = 8;
+
 /// The sources of an app, and the client that reaches them.
 #[derive(Debug)]
 pub(crate) struct Sources {
@@ -107,7 +110,12 @@ impl Sources {
         found.cloned().ok_or_else(|| {
             let words = all.iter().map(|source| source.identity());
             let words = words.flat_map(|source| [source.name.as_str(), &source.key]);
-            let hint = did_you_mean(wanted, words);
+            let mut hint = did_you_mean(wanted, words);
+            let names = all.iter().map(|source| source.identity().name.as_str());
+            let names: Vec<_> = names.filter(|name| !name.is_empty()).collect();
+            if hint.is_empty() && (1..=MAX_NAMED).contains(&names.len()) {
+                hint = format!(": expected {}", names.join(", "));
+            }
             let wanted = wanted.escape_debug();
             Error::argument(format!("no source has the key or name '{wanted}'{hint}"))
         })

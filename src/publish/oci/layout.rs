@@ -18,11 +18,11 @@ use crate::digest::Digest;
 use crate::disk::write::{remove_abandoned, replace_file};
 use crate::error::{Error, IoContext, Result};
 use crate::http::transport::Payload;
+use crate::model::address_of_folder;
 use crate::progress::CancelToken;
 use crate::publish::folder::{is_document, put_document};
 use crate::small_file::read_small;
 use crate::store::lock::{FileLock, RECORD_LIMIT};
-use crate::url::{Url, percent_decode};
 
 /// The annotation with the tag of a manifest.
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
@@ -73,10 +73,7 @@ pub(super) fn tidy(layout: &Path) {
 
 /// What one pulls to get the tag of a layout with one model.
 pub(super) fn address(layout: &Path, tag: &str) -> Option<String> {
-    let url = Url::from_path(&std::path::absolute(layout).ok()?).ok()?;
-    // Addresses are typed as they are, without encoding.
-    let path = String::from_utf8(percent_decode(url.path())).ok()?;
-    (!path.contains('%')).then(|| format!("oci-layout://{path}:{tag}"))
+    Some(format!("{}:{tag}", address_of_folder(layout)?))
 }
 
 /// Tags that shall name a manifest.
