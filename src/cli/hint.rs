@@ -1,14 +1,16 @@
 //! What the user can do about an error.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use super::session::Session;
 use crate::error::{AuthFailure, CertificateProblem, TlsProblem};
 use crate::manifest::RelPath;
+use crate::settings::Settings;
 use crate::transport::Scheme;
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, ModelPattern};
 
-/// The hint of commands that resume.
+/// The hint of commands that pull, which resume.
 const KEPT: &str = "the same command resumes where this one stopped";
 
 /// Returns what the user can do about an error.
@@ -110,6 +112,9 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
         ErrorKind::InvalidRef { choices, .. } if !choices.is_empty() => {
             format!("choose one of: {}", first_of(choices))
         }
+        ErrorKind::InvalidRef { input, .. } if ModelPattern::is_pattern(input) => format!(
+            "patterns are for pull, lock and mirror; '{path} list' shows the names to choose from"
+        ),
         ErrorKind::InvalidRef { .. } => {
             "name a model as group/model, with a version after a space or '@'".into()
         }
@@ -186,14 +191,13 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
         ErrorKind::InsufficientSpace { .. } if is_registry => {
             "free some space and try again: the registry is unchanged".into()
         }
-        // Its disk is seldom that of the store.
-        ErrorKind::InsufficientSpace { .. } if session.verb == "mirror" => {
-            format!("free some space on that disk: {KEPT}")
+        ErrorKind::InsufficientSpace { path, .. } if is_of_user(session, path) => {
+            "free some space there and try again, or choose another place".into()
         }
         ErrorKind::InsufficientSpace { .. } => format!(
             "free some space with '{path} remove' or '{path} prune', or set {folder} to another place"
         ),
-        ErrorKind::Permission { .. } if is_registry || session.verb == "mirror" => {
+        ErrorKind::Permission { path, .. } if is_registry || is_of_user(session, path) => {
             "choose a folder that you may write to".into()
         }
         ErrorKind::Permission { .. } => {
@@ -323,6 +327,15 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
         ErrorKind::Exists { .. } => "replace it with --force".into(),
         _ => return None,
     })
+}
+
+/// Whether a path is one that the user named to write to, rather than one of the store or of the cached registries, which
+/// variables move.
+fn is_of_user(session: &Session, path: &Path) -> bool {
+    let is_ours = |settings: Settings| {
+        path.starts_with(settings.store_dir) || path.starts_with(settings.cache_dir)
+    };
+    matches!(session.verb, "copy" | "lock" | "mirror") && !session.settings().is_some_and(is_ours)
 }
 
 /// What to do where an OCI registry denies access.

@@ -447,6 +447,50 @@ fn the_document_of_every_error() {
     assert_snapshot("errors-json.txt", &text);
 }
 
+#[test]
+fn hints_name_a_place_of_the_user_rather_than_the_variables_of_the_store() {
+    let rack = Rack::new();
+    let permission = || ErrorKind::Permission {
+        action: "write",
+        path: PathBuf::from("elsewhere"),
+        source: io::ErrorKind::PermissionDenied.into(),
+    };
+    let full = || ErrorKind::InsufficientSpace {
+        path: PathBuf::from("elsewhere"),
+        needed_bytes: 0,
+        available_bytes: 0,
+    };
+    for line in [
+        "copy g/m elsewhere",
+        "lock g/m",
+        "mirror g/m --to elsewhere",
+    ] {
+        for (kind, hint) in [
+            (permission(), "choose a folder that you may write to"),
+            (full(), "free some space there and try again"),
+        ] {
+            let mount = mount(&rack).manager(Recording::failing(kind.into()));
+            let ran = run_line(&mount, line);
+            assert_eq!(ran.code, 7, "{line}: {ran:?}");
+            assert!(
+                ran.err.contains(&format!("hint: {hint}")),
+                "{line}: {ran:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn where_patterns_mean_nothing_a_hint_says_where_they_do() {
+    let rack = Rack::with_model();
+    for line in ["remove g/* -y", "verify g/*", "update g/*"] {
+        let ran = run_line(&mount(&rack), line);
+        assert_eq!(ran.code, 2, "{line}: {ran:?}");
+        let hint = "hint: patterns are for pull, lock and mirror; 'rack models list' shows";
+        assert!(ran.err.contains(hint), "{line}: {ran:?}");
+    }
+}
+
 /// Text without what is another each time: times, folders, the server's port.
 pub(super) fn stable(rack: &Rack, text: &str) -> String {
     let temp = rack.temp.path().display().to_string();
