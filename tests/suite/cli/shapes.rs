@@ -461,9 +461,9 @@ fn hints_name_a_place_of_the_user_rather_than_the_variables_of_the_store() {
         available_bytes: 0,
     };
     for line in [
-        "copy g/m elsewhere",
-        "lock g/m",
-        "mirror g/m --to elsewhere",
+        "copy g/m v1 elsewhere",
+        "lock g/m@v1",
+        "mirror g/m@v1 --to elsewhere",
     ] {
         for (kind, hint) in [
             (permission(), "choose a folder that you may write to"),

@@ -201,7 +201,7 @@ fn what_cannot_be_forked_is_refused() {
         ),
         (
             of_repo("me/models").source("nobody"),
-            "no source has the key or name 'nobody'",
+            "no source has the key or name 'nobody': expected chunked, mf6/test",
         ),
         (
             of_repo("me/models").source("testmodels"),
