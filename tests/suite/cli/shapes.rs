@@ -460,11 +460,7 @@ fn hints_name_a_place_of_the_user_rather_than_the_variables_of_the_store() {
         needed_bytes: 0,
         available_bytes: 0,
     };
-    for line in [
-        "copy g/m v1 elsewhere",
-        "lock g/m@v1",
-        "mirror g/m@v1 --to elsewhere",
-    ] {
+    for line in ["copy g/m v1 elsewhere", "lock g/m@v1"] {
         for (kind, hint) in [
             (permission(), "choose a folder that you may write to"),
             (full(), "free some space there and try again"),
