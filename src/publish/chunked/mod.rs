@@ -6,6 +6,7 @@
 //! would be cut now. The index is replaced last, in one step: consumers see the old state or the new one.
 
 mod content;
+mod cutting;
 mod index;
 mod models;
 #[cfg(feature = "author")]

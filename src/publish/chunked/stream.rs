@@ -6,14 +6,13 @@ use std::io::{self, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
-
-use super::content::Cutter;
-use crate::digest::{Digest, Hasher};
+use crate::digest::Digest;
 use crate::disk::pointer::{MAX_POINTER_BYTES, PointerCheck};
 #[cfg(feature = "author")]
 use crate::disk::walk::{Links, walk};
-use crate::error::{Error, IoContext, Result};
+#[cfg(feature = "author")]
+use crate::error::Error;
+use crate::error::{IoContext, Result};
 use crate::http::transport::Payload;
 use crate::platform;
 #[cfg(feature = "author")]
@@ -23,9 +22,6 @@ use crate::publish::hashing::hash;
 use crate::relpath::RelPath;
 #[cfg(feature = "author")]
 use crate::relpath::check_distinct;
-
-/// How much of a file is read at once.
-const BUFFER_BYTES: usize = 256 << 10;
 
 /// Files one after the other, in the order of names.
 #[derive(Debug)]
@@ -139,51 +135,6 @@ impl Stream {
         cut(&sizes, chunk_bytes)
     }
 
-    /// Cuts the stream where its content says, and hashes its files on the way; returns the digest of each.
-    pub(super) fn chunks_by_content(
-        &self,
-        chunk_bytes: u64,
-        tally: &Tally<'_>,
-    ) -> Result<(Vec<Range<u64>>, Vec<Digest>)> {
-        let sizes: Vec<u64> = self.parts.iter().map(|part| part.size_bytes).collect();
-        let runs = runs(&sizes, Cutter::least_bytes(chunk_bytes));
-        let cut = |run: &Range<usize>| self.cut_run(&self.parts[run.clone()], chunk_bytes, tally);
-        let cut: Vec<_> = runs.par_iter().map(cut).collect::<Result<_>>()?;
-        let (chunks, digests): (Vec<_>, Vec<_>) = cut.into_iter().unzip();
-        Ok((chunks.concat(), digests.concat()))
-    }
-
-    fn cut_run(
-        &self,
-        parts: &[Part],
-        chunk_bytes: u64,
-        tally: &Tally<'_>,
-    ) -> Result<(Vec<Range<u64>>, Vec<Digest>)> {
-        let begin = parts.first().map_or(0, |part| part.offset);
-        let mut cutter = Cutter::new(begin, chunk_bytes);
-        let (mut chunks, mut digests) = (Vec::new(), Vec::with_capacity(parts.len()));
-        let mut buffer = vec![0; BUFFER_BYTES];
-        for part in parts {
-            let mut hasher = Hasher::default();
-            let mut reader = self.slice(&part.range()).reader();
-            loop {
-                let length = reader.read(&mut buffer).map_err(Error::of_payload)?;
-                if length == 0 {
-                    break;
-                }
-                // Each takes about as long as the other, and a large file is one thing to do.
-                let piece = &buffer[..length];
-                let cut = || cutter.push(piece, &mut chunks);
-                rayon::join(|| hasher.update(piece), cut);
-                tally.advance(length)?;
-            }
-            digests.push(hasher.finish());
-            tally.complete();
-        }
-        cutter.finish(&mut chunks);
-        Ok((chunks, digests))
-    }
-
     /// Returns the bytes of a range.
     pub(crate) fn slice(&self, range: &Range<u64>) -> Slice<'_> {
         let first = self
@@ -210,7 +161,7 @@ pub(crate) struct Slice<'a> {
 }
 
 impl<'a> Slice<'a> {
-    fn reader(&self) -> SliceReader<'a> {
+    pub(super) fn reader(&self) -> SliceReader<'a> {
         SliceReader {
             parts: self.parts,
             range: self.range.clone(),
@@ -233,7 +184,7 @@ impl Payload for Slice<'_> {
 }
 
 /// Reads a range of a stream, file by file.
-struct SliceReader<'a> {
+pub(super) struct SliceReader<'a> {
     /// The files from the one on that is open, or next.
     parts: &'a [Part],
     /// What is still to be read.
@@ -277,18 +228,6 @@ fn refuse_pointer(path: &Path, size_bytes: u64) -> Result<()> {
     pointer.finish(path.display())
 }
 
-/// Parts files with these sizes into those that begin a chunk of their own, each by itself, and runs of smaller ones.
-fn runs(sizes: &[u64], least_bytes: u64) -> Vec<Range<usize>> {
-    let mut runs: Vec<Range<usize>> = Vec::new();
-    for (index, size) in sizes.iter().enumerate() {
-        match runs.last_mut() {
-            Some(run) if *size < least_bytes && sizes[run.start] < least_bytes => run.end += 1,
-            _ => runs.push(index..index + 1),
-        }
-    }
-    runs
-}
-
 /// Cuts a stream of files with these sizes into chunks.
 fn cut(sizes: &[u64], chunk_bytes: u64) -> Vec<Range<u64>> {
     let mut chunks: Vec<Range<u64>> = Vec::new();
@@ -319,15 +258,6 @@ fn cut(sizes: &[u64], chunk_bytes: u64) -> Vec<Range<u64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn small_files_run_into_one_stream_and_others_have_their_own() {
-        assert_eq!(
-            runs(&[3, 3, 10, 12, 0, 9, 10], 10),
-            [0..2, 2..3, 3..4, 4..6, 6..7]
-        );
-        assert!(runs(&[], 10).is_empty());
-    }
 
     #[test]
     fn large_files_start_chunks_and_small_files_share_them() {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::thread;
 
-use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
 use super::stream::{Part, Stream};
@@ -18,6 +18,13 @@ use crate::progress::tally::Tally;
 use crate::progress::{Step, Task};
 use crate::publish::RegistryWriter;
 use crate::size::sizes_apart;
+
+/// Where a stream is cut.
+struct Planned {
+    ranges: Vec<Range<u64>>,
+    /// The digests of the chunks, if they are known before these are written.
+    digests: Option<Vec<Digest>>,
+}
 
 /// The chunks of a stream.
 struct Chunks {
@@ -41,11 +48,15 @@ pub(crate) fn write_version(
     let name = model.to_string();
     let previous = registry.published.manifest(model, registry)?;
     let previous = previous.filter(|previous| has_names_and_sizes(previous, stream));
-    let (mut ranges, digests) = match (writing.chunking, &previous) {
+    let (mut planned, digests) = match (writing.chunking, &previous) {
         (Chunking::Content, _) => {
             let tally = writing.hashing(stream.parts.iter(), &name);
-            let (ranges, digests) = stream.chunks_by_content(writing.chunk_bytes, &tally)?;
-            (ranges, Some(digests))
+            let cuts = stream.cut_by_content(writing.chunk_bytes, &tally)?;
+            let planned = Planned {
+                ranges: cuts.chunks,
+                digests: Some(cuts.chunk_digests),
+            };
+            (planned, Some(cuts.file_digests))
         }
         // Whether they are the same must be known before they are cut.
         (Chunking::Fixed, Some(_)) => {
@@ -53,18 +64,25 @@ pub(crate) fn write_version(
             let hash = |part: &Part| hash_file(stream, part, &tally);
             let digests = stream.parts.par_iter().map(hash);
             let digests = digests.collect::<Result<_>>()?;
-            (stream.chunks(writing.chunk_bytes), Some(digests))
+            (
+                Planned::at(stream.chunks(writing.chunk_bytes)),
+                Some(digests),
+            )
         }
-        (Chunking::Fixed, None) => (stream.chunks(writing.chunk_bytes), None),
+        (Chunking::Fixed, None) => (Planned::at(stream.chunks(writing.chunk_bytes)), None),
     };
     let previous = previous.filter(|it| digests.as_ref().is_some_and(|all| has_digests(it, all)));
     if let Some(previous) = &previous {
-        ranges = previous.parts().iter().map(manifest::Part::range).collect();
+        let ranges = previous.parts().iter().map(manifest::Part::range);
+        let ranges: Vec<_> = ranges.collect();
+        if planned.ranges != ranges {
+            planned = Planned::at(ranges);
+        }
     }
-    let write = || write_chunks(stream, &ranges, &name, registry.writer, writing);
+    let write = || write_chunks(stream, &planned, &name, registry.writer, writing);
     let (chunks, digests) = match digests {
         Some(digests) => (write()?, digests),
-        None => hash_meanwhile(stream, &ranges, &name, writing, write)?,
+        None => hash_meanwhile(stream, &planned.ranges, &name, writing, write)?,
     };
     let known = writing.known;
     let files = files(stream, &digests);
@@ -100,28 +118,44 @@ pub(crate) fn write_version(
     })
 }
 
+impl Planned {
+    fn at(ranges: Vec<Range<u64>>) -> Self {
+        Self {
+            ranges,
+            digests: None,
+        }
+    }
+}
+
 /// Writes those chunks of a stream that are new.
 fn write_chunks(
     stream: &Stream,
-    ranges: &[Range<u64>],
+    planned: &Planned,
     name: &str,
     registry: &dyn RegistryWriter,
     writing: &Writing<'_>,
 ) -> Result<Chunks> {
     let tally = writing.begin(Step {
         total_bytes: stream.size_bytes(),
-        ..Step::new(Task::Chunking, ranges.len() as u64).at(name, 0)
+        ..Step::new(Task::Chunking, planned.ranges.len() as u64).at(name, 0)
     });
     // The subscriber of the calling thread is unknown to the workers.
     let dispatch = tracing::dispatcher::get_default(Clone::clone);
-    let write_one = |range: &Range<u64>| {
-        let digest = stream.hash(range, &tally)?;
+    let write_one = |index: usize, range: &Range<u64>| {
+        let bytes = range.end - range.start;
+        let known = planned.digests.as_ref().map(|digests| digests[index]);
+        let digest = known.map_or_else(|| stream.hash(range, &tally), Ok)?;
         let is_new = registry.put(&digest, &stream.slice(range))?;
+        if known.is_some() {
+            tally.advance(usize::try_from(bytes).unwrap_or(usize::MAX))?;
+        }
         tally.complete();
-        Ok(((range.end - range.start, digest), is_new))
+        Ok(((bytes, digest), is_new))
     };
-    let write = |range| tracing::dispatcher::with_default(&dispatch, || write_one(range));
-    let write_all = || ranges.par_iter().map(write).collect::<Result<Vec<_>>>();
+    let write =
+        |(index, range)| tracing::dispatcher::with_default(&dispatch, || write_one(index, range));
+    let ranges = planned.ranges.par_iter().enumerate();
+    let write_all = || ranges.map(write).collect::<Result<Vec<_>>>();
     let written = match workers(registry)? {
         Some(workers) => workers.install(write_all)?,
         None => write_all()?,
