@@ -69,6 +69,9 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
                 .default_value("fixed")
                 .value_parser(Chunking::ALL.map(|(_, name)| name)),
             flag(SHARDS).help("Put the index into parts, for very many models; older readers do not know them"),
+            flag(args::FORCE).help(
+                "Write into a bucket whose store ignores conditions; nobody else may write there meanwhile",
+            ),
             args::concurrency(),
             args::limit_rate(),
         ])
@@ -82,6 +85,7 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
         .chunk_bytes(chunk_bytes.map_or(DEFAULT_CHUNK_BYTES, |ByteSize(bytes)| *bytes))
         .chunking(chunking.unwrap_or(MirrorOptions::default().chunking))
         .shards(is_set(matches, SHARDS))
+        .force(is_set(matches, args::FORCE))
         .concurrency(args::workers(matches))
         .rate_limit(args::rate_limit(matches))
         .offline(session.output.offline)

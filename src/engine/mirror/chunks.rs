@@ -1,7 +1,7 @@
 //! Copying a version chunk by chunk, without a copy in between.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use tracing::debug;
 
@@ -33,6 +33,7 @@ struct Copying<'a> {
     call: &'a Call,
     tally: &'a Tally<'a>,
     fetched: &'a AtomicU64,
+    is_refused: &'a AtomicBool,
 }
 
 /// Returns the number of one part of each digest.
@@ -78,11 +79,13 @@ impl Mirroring<'_> {
             call: &call,
             tally: &tally,
             fetched: &fetched,
+            is_refused: &self.is_refused,
         };
         let threads = self.pull.concurrency.or(self.engine.settings.concurrency);
         let threads = threads.unwrap_or(CHUNKS_AT_ONCE);
         let written = several_at_once(threads, &parts, |(digest, index)| {
             let size_bytes = manifest.parts()[*index].size_bytes;
+            stop.check()?;
             let put = copying.put(digest, *index);
             if put.is_err() {
                 stop.cancel();
@@ -157,8 +160,7 @@ impl Copying<'_> {
             match self.registry.put(digest, &chunk) {
                 Ok(is_new) => return Ok(is_new),
                 Err(error) => match chunk.failure() {
-                    // It is what the mirror cannot take.
-                    None => return Err(error),
+                    None => return Err(self.refused(error)),
                     Some(failure) => {
                         debug!(error = %chain(&failure.error), "a copy of {digest} cannot be used");
                     }
@@ -173,8 +175,19 @@ impl Copying<'_> {
             let open = |start| self.fetch(url, start, size_bytes);
             let chunk = Passing::new(*digest, size_bytes, &open, self.tally);
             let put = self.registry.put(digest, &chunk);
-            put.map_err(|error| chunk.failure().unwrap_or_else(|| Failure::last(error)))
+            put.map_err(|error| {
+                let failure = chunk.failure();
+                failure.unwrap_or_else(|| Failure::last(self.refused(error)))
+            })
         })
+    }
+
+    /// Notes that it is the mirror that could not take something. Others that were stopped for that are no reason.
+    fn refused(&self, error: Error) -> Error {
+        if !error.is_cancelled() {
+            self.is_refused.store(true, Relaxed);
+        }
+        error
     }
 
     /// Requests a chunk from this byte on.

@@ -21,6 +21,7 @@ mod verify;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::engine::Engine;
 use crate::engine::pull::PullOptions;
@@ -65,6 +66,7 @@ const BATCH_VERSIONS: usize = 64;
 ///     .chunk_bytes(1 << 20)
 ///     .chunking(Chunking::Content)
 ///     .shards(false)
+///     .force(false)
 ///     .concurrency(4)
 ///     .rate_limit(RateLimit::new(20_000_000))
 ///     .offline(false)
@@ -92,6 +94,9 @@ pub struct MirrorOptions {
     pub chunking: Chunking,
     /// Whether the index is put into shards, which only newer readers know. Default: no.
     pub shards: bool,
+    /// Whether to write into a bucket whose store ignores conditions: if somebody else writes at the same time, what one of them
+    /// adds is lost. Default: no.
+    pub force: bool,
     /// How many parts are fetched at once, from 1 to 16. Default: [`Config::concurrency`](crate::Config::concurrency).
     pub concurrency: Option<usize>,
     /// Limits how fast bytes come. Default: as configured.
@@ -113,6 +118,7 @@ impl Default for MirrorOptions {
             chunk_bytes: DEFAULT_CHUNK_BYTES,
             chunking: Chunking::Fixed,
             shards: false,
+            force: false,
             concurrency: None,
             rate_limit: None,
             offline: false,
@@ -129,6 +135,7 @@ setters!(MirrorOptions {
     chunk_bytes: u64,
     chunking: Chunking,
     shards: bool,
+    force: bool,
     concurrency: impl Into<Option<usize>>,
     rate_limit: impl Into<Option<RateLimit>>,
     offline: bool,
@@ -158,6 +165,8 @@ struct Mirroring<'a> {
     call: Call,
     records: Records,
     opened: Opened<'a>,
+    /// Whether the mirror did not take what it was given, and so will not take the next either.
+    is_refused: AtomicBool,
 }
 
 /// A version that is not in the mirror as it is offered.
@@ -187,7 +196,7 @@ impl Engine {
             several: true,
             network: &network,
             cancel: &options.cancel,
-            force: false,
+            force: options.force,
         })?;
         let mirroring = Mirroring {
             engine: self,
@@ -196,6 +205,7 @@ impl Engine {
             opened: destination.begin(to)?,
             pull,
             call,
+            is_refused: AtomicBool::new(false),
         };
         mirroring.run(to, is_writing)
     }
@@ -294,7 +304,9 @@ impl Mirroring<'_> {
                     pending.push(written);
                     report.versions.push(version);
                 }
-                Err(error) if error.is_cancelled() || is_of_target(&error) => return Err(error),
+                Err(error) if error.is_cancelled() || self.is_of_target(&error) => {
+                    return Err(error);
+                }
                 Err(error) => report.fail(missing.chosen.offer.remote.model.to_string(), error),
             }
             let is_full = pending.len() >= BATCH_VERSIONS || bytes >= BATCH_BYTES;
@@ -333,6 +345,16 @@ impl Mirroring<'_> {
         let mut versions = std::mem::take(pending);
         self.opened.finish(self.options.shards, &mut versions)
     }
+
+    /// Whether an error is not of one version, and would come again with the next.
+    fn is_of_target(&self, error: &Error) -> bool {
+        use crate::error::ErrorKind::{InsufficientSpace, Locked, Permission, Storage};
+        let is_of_disk = matches!(
+            error.kind(),
+            InsufficientSpace { .. } | Permission { .. } | Storage { .. } | Locked { .. }
+        );
+        is_of_disk || self.is_refused.load(Relaxed)
+    }
 }
 
 /// Whether a version can go over chunk by chunk: it is what its source has under the same digest.
@@ -340,13 +362,4 @@ fn is_in_chunks(chosen: &Chosen, manifest: &Manifest) -> bool {
     manifest.chunk_bytes().is_some()
         && manifest.has_sha256()
         && manifest.digest() == chosen.offer.remote.manifest_digest
-}
-
-/// Whether an error is not of one version, and would come again with the next.
-fn is_of_target(error: &Error) -> bool {
-    use crate::error::ErrorKind::{InsufficientSpace, Locked, Permission, Storage};
-    matches!(
-        error.kind(),
-        InsufficientSpace { .. } | Permission { .. } | Storage { .. } | Locked { .. }
-    )
 }

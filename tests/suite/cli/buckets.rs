@@ -275,11 +275,43 @@ fn whoever_may_not_list_can_publish_the_first_and_replaces_nothing() {
         store.change(|state| state.has_conditions = false);
     };
     assert_refused(&writing(), spoil, 1, "the object store ignores conditions");
-    #[cfg(feature = "author")]
-    assert_refused(
-        &[&format!("{PUBLISH} --force")],
-        spoil,
-        8,
-        "AccessDenied: Access Denied",
-    );
+    let forced: Vec<String> = writing()
+        .iter()
+        .map(|line| format!("{line} --force"))
+        .collect();
+    let forced: Vec<&str> = forced.iter().map(String::as_str).collect();
+    assert_refused(&forced, spoil, 8, "AccessDenied: Access Denied");
+}
+
+#[test]
+fn a_store_that_ignores_conditions_has_to_be_forced() {
+    for (line, version) in WRITING {
+        let site = Site::new();
+        site.store.change(|state| state.has_conditions = false);
+        let ran = site.run(line);
+        assert_eq!(ran.code, 1, "{line}: {ran:?}");
+        assert!(ran.err.contains("ignores conditions"), "{line}: {ran:?}");
+        assert_eq!(site.versions(), ["g/m v1"]);
+        site.run(&format!("{line} --force")).success();
+        assert!(site.versions().contains(&(*version).to_owned()), "{line}");
+    }
+}
+
+#[test]
+fn a_bucket_that_takes_nothing_ends_a_mirror_at_the_first_model() {
+    let site = Site::new();
+    for number in 0..5 {
+        let files = [("x.bin", bytes(3000, 20 + number))];
+        site.machine.publish(&format!("g/x{number} v1"), &files);
+    }
+    let denied = error("AccessDenied", "Access Denied");
+    let rule = Rule::when(is_put).status(403).body(denied);
+    site.store.server.rule(rule);
+    let ran = site.run("mirror a/g/* --to s3://models/reg --concurrency 1");
+    assert_eq!(ran.code, 8, "{ran:?}");
+    assert_eq!(ran.err.matches("AccessDenied").count(), 1, "{ran:?}");
+    let puts = site.store.server.requests().into_iter().filter(is_put);
+    // What `a/g/m` consists of is there, so it is to be in the index at least; of the others only the first is tried.
+    assert_eq!(puts.count(), 2);
+    assert_eq!(site.versions(), ["g/m v1"]);
 }
