@@ -48,8 +48,8 @@ fn a_version_in_chunks_goes_from_registry_to_bucket() {
     assert_eq!(report.bytes_fetched(), report.bytes_written());
     // The index is last of what is written.
     let requests = store.server.requests().into_iter();
-    let written = requests.filter(|request| request.method == "PUT");
-    assert!(written.last().unwrap().path.ends_with("/models.json"));
+    let mut written = requests.filter(|request| request.method == "PUT");
+    assert!(written.next_back().unwrap().path.ends_with("/models.json"));
 
     store.server.reset_counts();
     rack.server.reset_counts();
