@@ -288,3 +288,19 @@ fn a_disk_that_fills_up_at_the_very_end_costs_no_byte_twice() {
     assert_eq!(machine.chunk_requests(&[&report]), Vec::<String>::new());
     assert_eq!(run(&machine, &disk, "verify").code, 0);
 }
+
+#[test]
+fn where_the_disk_of_a_mirror_is_full_the_hint_is_about_that_disk() {
+    let Some((machine, disk)) = machine(4) else {
+        return;
+    };
+    publish(&machine, 8 << 20);
+    let store = machine.temp.path().join("store");
+    let line = format!("mirror g/m v1 --to {}", disk.root.join("mirror").display());
+    let mut command = rack(&machine, &line);
+    command.env("RACK_MODELS_DIR", store);
+    let ran = finish(command);
+    assert_eq!(ran.code, 7, "{ran:?}");
+    let hint = "hint: free some space there and try again";
+    assert!(ran.err.contains(hint), "{ran:?}");
+}
