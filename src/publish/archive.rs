@@ -39,8 +39,8 @@ impl RegistryWriter for ArchiveWriter {
         self.0.put(&format!("data/{digest}"), digest, document)
     }
 
-    fn has(&self, digest: &Digest, size_bytes: u64) -> bool {
-        self.0.has(&format!("data/{digest}"), size_bytes)
+    fn has(&self, digest: &Digest, size_bytes: u64) -> Result<bool> {
+        Ok(self.0.has(&format!("data/{digest}"), size_bytes))
     }
 
     fn put_shard(&self, digest: &Digest, json: &[u8]) -> Result<()> {

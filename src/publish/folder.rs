@@ -42,6 +42,10 @@ impl FolderWriter {
         }
     }
 
+    fn is_there(&self, digest: &Digest, size_bytes: u64) -> bool {
+        has_size(&self.data.join(digest.to_string()), size_bytes)
+    }
+
     fn lock_index(&self) -> Result<FileLock> {
         FileLock::acquire(
             &self.folder.join(".models.json.lock"),
@@ -56,7 +60,7 @@ impl FolderWriter {
     fn check_counted_on(&self) -> Result<()> {
         let counted_on = self.counted_on.lock();
         let gone = counted_on.iter();
-        let gone = gone.filter(|(digest, size_bytes)| !self.has(digest, **size_bytes));
+        let gone = gone.filter(|(digest, size_bytes)| !self.is_there(digest, **size_bytes));
         match gone.count() {
             0 => Ok(()),
             gone => Err(Error::registry(
@@ -78,9 +82,8 @@ impl RegistryWriter for FolderWriter {
         Ok(is_new)
     }
 
-    fn has(&self, digest: &Digest, size_bytes: u64) -> bool {
-        let found = fs::metadata(self.data.join(digest.to_string()));
-        found.is_ok_and(|found| found.is_file() && found.len() == size_bytes)
+    fn has(&self, digest: &Digest, size_bytes: u64) -> Result<bool> {
+        Ok(self.is_there(digest, size_bytes))
     }
 
     fn put_shard(&self, digest: &Digest, json: &[u8]) -> Result<()> {
@@ -140,10 +143,14 @@ pub(super) fn is_document(name: &str) -> bool {
     digest.is_ok_and(|digest| digest.to_string() == name)
 }
 
+/// Whether there is a file of this size.
+pub(super) fn has_size(path: &Path, size_bytes: u64) -> bool {
+    fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() == size_bytes)
+}
+
 /// Returns whether a document exists, with the bytes that its name promises.
 fn is_intact(path: &Path, digest: &Digest, size_bytes: u64) -> bool {
-    let has_size = |metadata: fs::Metadata| metadata.is_file() && metadata.len() == size_bytes;
-    fs::metadata(path).is_ok_and(has_size)
+    has_size(path, size_bytes)
         && File::open(path)
             .is_ok_and(|mut file| hash(&mut file, &mut |_| Ok(())).is_ok_and(|it| it == *digest))
 }

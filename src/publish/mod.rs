@@ -13,6 +13,8 @@ mod hashing;
 pub(crate) mod oci;
 #[cfg(feature = "author")]
 pub(crate) mod prune;
+#[cfg(feature = "author")]
+mod rehearsal;
 mod tar;
 mod target;
 
@@ -24,6 +26,8 @@ use crate::http::transport::Payload;
 
 pub use chunked::{Chunking, DEFAULT_CHUNK_BYTES};
 pub(crate) use chunked::{Registry, Stream, Writing, WrittenVersion, check_chunk_bytes};
+#[cfg(feature = "author")]
+pub(crate) use target::Destination;
 pub use target::PublishTarget;
 pub(crate) use target::{Opened, Opening};
 
@@ -39,11 +43,8 @@ pub(crate) trait RegistryWriter: Send + Sync + fmt::Debug {
     /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) if the document has another digest.
     fn put(&self, digest: &Digest, document: &dyn Payload) -> Result<bool>;
 
-    /// Returns whether the document of a digest seems to be there, for a plan: [`put`](Self::put) makes sure. Where asking costs a
-    /// request, it is said not to be.
-    fn has(&self, _digest: &Digest, _size_bytes: u64) -> bool {
-        false
-    }
+    /// Returns whether the document of a digest seems to be there, for a plan: [`put`](Self::put) makes sure.
+    fn has(&self, digest: &Digest, size_bytes: u64) -> Result<bool>;
 
     /// Writes a part of the index, `models/<sha256>.json`, unless it is there. Nobody reads it before the index names it.
     fn put_shard(&self, digest: &Digest, json: &[u8]) -> Result<()>;

@@ -16,6 +16,8 @@ use super::folder::FolderWriter;
 use super::oci::{ArtifactPlace, published_version, push_version};
 #[cfg(feature = "author")]
 use super::prune::PrunedRegistry;
+#[cfg(feature = "author")]
+use super::rehearsal::RehearsedRegistry;
 use super::tar::is_tar;
 use crate::catalog::Metadata;
 use crate::env::Environment;
@@ -103,6 +105,15 @@ pub(crate) enum Opened<'a> {
 }
 
 impl Destination {
+    /// The same, in which nothing is written.
+    #[cfg(feature = "author")]
+    pub(crate) fn rehearsed(self) -> Self {
+        match self {
+            Self::Chunked(writer) => Self::Chunked(Box::new(RehearsedRegistry::new(writer))),
+            Self::Artifacts(place) => Self::Artifacts(place.rehearsed()),
+        }
+    }
+
     /// Reads what is there; `location` names it in errors.
     pub(crate) fn begin<'a>(
         &'a self,

@@ -138,7 +138,7 @@ impl Mirroring<'_> {
         };
         for (digest, index) in distinct(manifest) {
             let size_bytes = manifest.parts()[index].size_bytes;
-            if !registry.has(&digest, size_bytes) {
+            if !registry.has(&digest, size_bytes)? {
                 version.chunks_written += 1;
                 version.bytes_written += size_bytes;
                 if copies.of_part(manifest, index).is_none() {

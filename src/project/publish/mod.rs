@@ -29,7 +29,7 @@ use crate::publish::chunked::{
     write_version,
 };
 use crate::publish::oci::push_version;
-use crate::publish::{Opened, Opening, PublishTarget};
+use crate::publish::{Destination, Opened, Opening, PublishTarget};
 use crate::relpath::{RelPath, common_folder};
 use crate::setters::setters;
 use crate::settings::Settings;
@@ -62,6 +62,7 @@ pub use summary::{FailedPublish, PublishSummary};
 ///     .group("speech")
 ///     .skip(".tool")
 ///     .force(false)
+///     .dry_run(false)
 ///     .config(Config::new("tool"))
 ///     .environment(Environment::of_process())
 ///     .offline(true)
@@ -99,6 +100,9 @@ pub struct PublishOptions {
     /// Whether to publish in a bucket whose store ignores conditions: nobody else may publish there meanwhile, or what one
     /// of the two publishes is lost. Default: no.
     pub force: bool,
+    /// Whether to write and send nothing, and only say what would be. What a server keeps to itself until somebody writes, such
+    /// as that a key may not, stays unknown. Default: no.
+    pub dry_run: bool,
     /// Who publishes, over which network: what it says about proxies and certificates counts where a target is a server. Default:
     /// an app `modelrack`.
     pub config: Option<Config>,
@@ -126,6 +130,7 @@ impl Default for PublishOptions {
             group: "models".to_owned(),
             skip: None,
             force: false,
+            dry_run: false,
             config: None,
             environment: None,
             transport: None,
@@ -145,6 +150,7 @@ setters!(PublishOptions {
     group: impl Into<String>,
     skip: Some(impl Into<String>),
     force: bool,
+    dry_run: bool,
     config: Some(Config),
     environment: Some(Environment),
     transport: Some(Arc<dyn Transport>),
@@ -201,12 +207,7 @@ impl Project {
             }
         }
         self.check_publishable(&ids, options)?;
-        let destination = target.open(&Opening {
-            several,
-            network: &|| options.network(),
-            cancel: &options.cancel,
-            force: options.force,
-        })?;
+        let destination = options.open(&target, several)?;
         let opened = destination.begin(&target)?;
         let mut versions = Vec::new();
         let mut summary = PublishSummary {
@@ -264,12 +265,7 @@ impl Project {
         let skip = options.skip.as_deref();
         let stream = Stream::find(paths, target.folder(), skip, &options.cancel)?;
         let (metadata, writing) = (options.metadata.clone(), options.writing());
-        let destination = target.open(&Opening {
-            several: false,
-            network: &|| options.network(),
-            cancel: &options.cancel,
-            force: options.force,
-        })?;
+        let destination = options.open(&target, false)?;
         let opened = destination.begin(&target)?;
         let version = match &opened {
             Opened::Chunked(registry) => {
@@ -358,6 +354,19 @@ fn is_of_model(error: &Error) -> bool {
 }
 
 impl PublishOptions {
+    fn open(&self, target: &PublishTarget, several: bool) -> Result<Destination> {
+        let destination = target.open(&Opening {
+            several,
+            network: &|| self.network(),
+            cancel: &self.cancel,
+            force: self.force,
+        })?;
+        Ok(match self.dry_run {
+            true => destination.rehearsed(),
+            false => destination,
+        })
+    }
+
     /// Opens the network.
     fn network(&self) -> Result<(Call, Environment)> {
         let environment = self.environment.clone();

@@ -20,6 +20,7 @@ use crate::publish::chunked::WrittenVersion;
 ///     println!("{} {:?} in {}", report.model, report.aliases, report.registry);
 ///     println!("  {} files, {} bytes, {}", report.files, report.total_bytes, report.manifest_digest);
 ///     println!("  {} of {} chunks are new, {} bytes", report.chunks_written, report.chunks, report.bytes_written);
+///     println!("  {} were there, {} bytes", report.chunks_there, report.bytes_there);
 ///     assert!(report.left_out.is_empty());
 ///     assert_eq!(report.replaced, None, "none of them was there before");
 /// }
@@ -54,6 +55,10 @@ pub struct PublishReport {
     pub chunks_written: usize,
     /// The total size of the chunks that the registry did not have yet.
     pub bytes_written: u64,
+    /// The number of chunks that the registry had already.
+    pub chunks_there: usize,
+    /// The total size of the chunks that the registry had already.
+    pub bytes_there: u64,
     /// The paths that were passed over, in order: a system, an editor or a download tool left them behind. Empty for registered
     /// models, whose files are known.
     pub left_out: Vec<String>,
@@ -77,6 +82,8 @@ impl PublishReport {
             chunks: written.chunks,
             chunks_written: written.chunks_written,
             bytes_written: written.bytes_written,
+            chunks_there: written.there.0,
+            bytes_there: written.there.1,
             left_out,
         }
     }

@@ -290,6 +290,11 @@ impl RegistryWriter for BucketWriter {
         Ok(is_new)
     }
 
+    fn has(&self, digest: &Digest, size_bytes: u64) -> Result<bool> {
+        self.documents
+            .is_there(digest, size_bytes, &self.base, &self.call)
+    }
+
     fn put_shard(&self, digest: &Digest, json: &[u8]) -> Result<()> {
         let url = self.base.join(&shard_path(digest));
         let payload = json.to_vec();

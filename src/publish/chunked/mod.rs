@@ -135,6 +135,12 @@ pub(crate) struct WrittenVersion {
     /// The number of chunks that the registry did not have, and their total size.
     pub(crate) chunks_written: usize,
     pub(crate) bytes_written: u64,
+    /// The number of chunks that it had, and their total size.
+    #[cfg_attr(
+        not(feature = "author"),
+        allow(dead_code, reason = "only publishers are told")
+    )]
+    pub(crate) there: (usize, u64),
 }
 
 impl WrittenVersion {
@@ -153,6 +159,7 @@ impl WrittenVersion {
             chunks: 0,
             chunks_written: 0,
             bytes_written: 0,
+            there: (0, 0),
         }
     }
 }

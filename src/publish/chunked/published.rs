@@ -75,7 +75,7 @@ impl<'a> Registry<'a> {
     }
 
     /// Returns whether the document of a digest seems to be there, as [`RegistryWriter::has`] does.
-    pub(crate) fn has(&self, digest: &Digest, size_bytes: u64) -> bool {
+    pub(crate) fn has(&self, digest: &Digest, size_bytes: u64) -> Result<bool> {
         self.writer.has(digest, size_bytes)
     }
 }

@@ -115,6 +115,7 @@ pub(crate) fn write_version(
         chunks: chunks.facts.len(),
         chunks_written: chunks.new.len(),
         bytes_written: chunks.new.iter().map(|(bytes, _)| bytes).sum(),
+        there: chunks.there(),
     })
 }
 
@@ -124,6 +125,15 @@ impl Planned {
             ranges,
             digests: None,
         }
+    }
+}
+
+impl Chunks {
+    /// How many the registry had, and their total size.
+    fn there(&self) -> (usize, u64) {
+        let distinct: BTreeSet<_> = self.facts.iter().collect();
+        let there = distinct.into_iter().filter(|it| !self.new.contains(it));
+        there.fold((0, 0), |(count, sum), (bytes, _)| (count + 1, sum + bytes))
     }
 }
 

@@ -20,6 +20,8 @@ use crate::error::{Error, IoContext, Result};
 use crate::http::transport::Payload;
 use crate::model::address_of_folder;
 use crate::progress::CancelToken;
+#[cfg(feature = "author")]
+use crate::publish::folder::has_size;
 use crate::publish::folder::{is_document, put_document};
 use crate::small_file::read_small;
 use crate::store::lock::{FileLock, RECORD_LIMIT};
@@ -147,6 +149,12 @@ impl ArtifactWriter for LayoutWriter {
             Some(_) => None,
             None => address(&self.folder, tag),
         }
+    }
+
+    #[cfg(feature = "author")]
+    fn has_blob(&self, digest: &Digest, size_bytes: u64) -> Result<bool> {
+        let path = blobs(&self.folder).join(digest.to_string());
+        Ok(has_size(&path, size_bytes))
     }
 
     fn put_blob(&self, digest: &Digest, blob: &dyn Payload) -> Result<bool> {

@@ -5,6 +5,8 @@
 
 mod layout;
 mod modelpack;
+#[cfg(feature = "author")]
+mod rehearsal;
 mod tar;
 mod upload;
 
@@ -27,6 +29,8 @@ use crate::model::ModelRef;
 use crate::progress::{CancelToken, Step, Task};
 use crate::publish::chunked::{PublishedVersion, Stream, Writing, WrittenVersion};
 use crate::publish::counted::Counted;
+#[cfg(feature = "author")]
+use crate::publish::rehearsal::Rehearsed;
 use crate::publish::tar::is_tar;
 use crate::relpath::below;
 use crate::source::at_once;
@@ -34,6 +38,8 @@ use crate::source::oci::{PushRegistry, is_tag};
 
 use layout::LayoutWriter;
 use modelpack::{Artifact, Layer, mirrored};
+#[cfg(feature = "author")]
+use rehearsal::RehearsedRepository;
 use tar::TarLayout;
 use upload::{Pushed, RepositoryWriter};
 
@@ -53,6 +59,10 @@ pub(crate) trait ArtifactWriter: Send + Sync + fmt::Debug {
 
     /// What one pulls to get a tag; `None` if nothing says it in one address.
     fn address(&self, tag: &str) -> Option<String>;
+
+    /// Returns whether a blob seems to be there, for a plan: [`put_blob`](Self::put_blob) makes sure.
+    #[cfg(feature = "author")]
+    fn has_blob(&self, digest: &Digest, size_bytes: u64) -> Result<bool>;
 
     /// Writes a blob, unless it is there; returns whether it was sent.
     fn put_blob(&self, digest: &Digest, blob: &dyn Payload) -> Result<bool>;
@@ -75,6 +85,9 @@ pub(crate) struct ArtifactPlace {
     tag: Option<String>,
     /// Whether the place is that of one model, or has one for each.
     is_repository: bool,
+    /// What would have been sent, if nothing is.
+    #[cfg(feature = "author")]
+    rehearsal: Option<Rehearsed>,
 }
 
 enum Place {
@@ -104,6 +117,8 @@ impl ArtifactPlace {
             place,
             tag: None,
             is_repository: true,
+            #[cfg(feature = "author")]
+            rehearsal: None,
         })
     }
 
@@ -115,6 +130,10 @@ impl ArtifactPlace {
 
     /// Lets others see what is hidden until the end.
     pub(super) fn finish(&self) -> Result<()> {
+        #[cfg(feature = "author")]
+        if self.rehearsal.is_some() {
+            return Ok(());
+        }
         match &self.place {
             Place::Tar(tar) => tar.finish()?,
             Place::Layout(folder) => layout::tidy(folder),
@@ -146,6 +165,8 @@ impl ArtifactPlace {
             place: Place::Registry(Box::new(repositories)),
             tag: None,
             is_repository: true,
+            #[cfg(feature = "author")]
+            rehearsal: None,
         })
     }
 
@@ -180,8 +201,26 @@ impl ArtifactPlace {
         ModelRef::new(group, name, version).map_err(Error::argument_name)
     }
 
+    /// The same place, in which nothing is written.
+    #[cfg(feature = "author")]
+    pub(super) fn rehearsed(self) -> Self {
+        Self {
+            rehearsal: Some(Rehearsed::default()),
+            ..self
+        }
+    }
+
     /// The place of a model.
     pub(crate) fn of_model(&self, name: &str) -> Result<Box<dyn ArtifactWriter>> {
+        let writer = self.writer_of(name)?;
+        #[cfg(feature = "author")]
+        if let Some(rehearsed) = &self.rehearsal {
+            return Ok(Box::new(RehearsedRepository::new(writer, rehearsed)));
+        }
+        Ok(writer)
+    }
+
+    fn writer_of(&self, name: &str) -> Result<Box<dyn ArtifactWriter>> {
         let own = (!self.is_repository).then_some(name);
         let repositories = match &self.place {
             Place::Layout(folder) => return Ok(Box::new(LayoutWriter::new(folder, own))),
@@ -283,6 +322,11 @@ pub(crate) fn push_version(
     repository.put_blob(&Digest::of(&config), &config)?;
     let manifest_digest = Digest::of(&artifact.manifest);
     repository.put_manifest(&manifest_digest, &artifact.manifest, &tags)?;
+    let distinct: u64 = blobs.iter().map(|index| layers[*index].size_bytes).sum();
+    let (new, bytes_written) = (
+        sent.iter().flatten().count(),
+        sent.iter().flatten().sum::<u64>(),
+    );
     Ok(WrittenVersion {
         address: repository.address(model.version()),
         model: model.clone(),
@@ -294,8 +338,9 @@ pub(crate) fn push_version(
         files: layers.len(),
         total_bytes: stream.size_bytes(),
         chunks: blobs.len(),
-        chunks_written: sent.iter().flatten().count(),
-        bytes_written: sent.iter().flatten().sum(),
+        chunks_written: new,
+        bytes_written,
+        there: (blobs.len() - new, distinct - bytes_written),
     })
 }
 

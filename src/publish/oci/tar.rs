@@ -97,6 +97,11 @@ impl ArtifactWriter for TarLayoutWriter {
         }
     }
 
+    #[cfg(feature = "author")]
+    fn has_blob(&self, digest: &Digest, size_bytes: u64) -> Result<bool> {
+        Ok(self.layout.tar.has(&blob_path(digest), size_bytes))
+    }
+
     fn put_blob(&self, digest: &Digest, blob: &dyn Payload) -> Result<bool> {
         self.layout.begin()?;
         self.layout.tar.put(&blob_path(digest), digest, blob)

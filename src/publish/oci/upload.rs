@@ -213,6 +213,16 @@ impl ArtifactWriter for RepositoryWriter {
         Some(format!("oci://{}/{}:{tag}", self.host, self.name))
     }
 
+    #[cfg(feature = "author")]
+    fn has_blob(&self, digest: &Digest, _: u64) -> Result<bool> {
+        let url = self.blob_url(digest);
+        let found = self.retrying(&url, |url| {
+            let also = [&REDIRECTS[..], &[404]].concat();
+            self.call.send(&Outgoing::new(Method::Head, url), &also)
+        })?;
+        Ok(found.status != 404)
+    }
+
     fn put_blob(&self, digest: &Digest, blob: &dyn Payload) -> Result<bool> {
         let url = self.blob_url(digest);
         let sent = self.retrying(&url, |url| {

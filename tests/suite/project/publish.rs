@@ -156,6 +156,42 @@ fn what_killed_publishers_left_goes_a_day_later() {
 }
 
 #[test]
+fn a_dry_run_says_what_would_be_sent_and_sends_nothing() {
+    let rack = Rack::new();
+    for (files, target) in [
+        (sample(), rack.registry()),
+        (sample()[1..].to_vec(), rack.registry()),
+        (sample(), rack.registry().join("registry.tar")),
+    ] {
+        let folder = tempfile::tempdir_in(&rack.temp).unwrap();
+        let files: Vec<_> = files
+            .iter()
+            .map(|(name, bytes)| (*name, &**bytes))
+            .collect();
+        write_files(folder.path(), &files);
+        let publish = |options: PublishOptions| {
+            let paths = [folder.path().to_owned()];
+            Project::publish_files(&paths, &model_ref("g/m v1"), &target, &options).unwrap()
+        };
+        let before = files_below(&rack.registry());
+        let said = publish(options().dry_run(true));
+        assert_eq!(files_below(&rack.registry()), before);
+        // It is what happens.
+        assert_eq!(publish(options()), said);
+        let distinct = said.bytes_written + said.bytes_there;
+        assert!(
+            said.chunks_written > 0 && distinct <= said.total_bytes,
+            "{said:?}"
+        );
+        let again = publish(options().dry_run(true));
+        assert_eq!(
+            (again.chunks_written, again.bytes_written, again.bytes_there),
+            (0, 0, distinct)
+        );
+    }
+}
+
+#[test]
 fn the_index_has_the_documented_form() {
     let rack = Rack::new();
     let metadata = json!({"description": "d", "tags": ["t"], "nested": {"x": 1}});

@@ -34,6 +34,7 @@ pub(super) const EXAMPLES: &str = "
     registry publish --to ./public                                      all registered models
     registry publish sir tiny --to ./public                             some of them
     registry publish ./tiny --to ./public --group whisper --version v1  a folder
+    registry publish --to ./public --dry-run                            what would be sent
     registry publish a.bin --to ./public --model m --alias latest       a file
     registry publish ./tiny --to s3://models-bucket/prefix               a registry in a bucket
     registry publish ./tiny --to oci://ghcr.io/acme/tiny:v1             an artifact of an OCI registry
@@ -82,6 +83,7 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
                 "Put the index into parts, so that of very many models a pull fetches kilobytes of \
                  it; older readers do not know them",
             ),
+            flag(args::DRY_RUN).help("Only show what would be sent, and what is there"),
             flag(args::FORCE).help(
                 "Publish in a bucket whose store ignores conditions; nobody else may publish there meanwhile",
             ),
@@ -113,13 +115,18 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
         .chunking(chunking.unwrap_or(PublishOptions::default().chunking))
         .shards(matches.get_flag(SHARDS))
         .force(matches.get_flag(args::FORCE))
+        .dry_run(matches.get_flag(args::DRY_RUN))
         .config(session.mount.config.clone())
         .environment(session.mount.open_environment())
         .offline(session.output.offline)
         .cancel(session.cancel.clone());
+    let is_dry_run = options.dry_run;
     let Some(ids) = registered(&project, &paths)? else {
         let report = files::publish(session, matches, &paths, &to, options)?;
         return session.show(&report, || {
+            if is_dry_run {
+                return print_plan(session, &[report.clone()]);
+            }
             print(session, &report)?;
             match to.is_bucket() {
                 true => session.say(format!("A source with url = \"{to}\" pulls from it")),
@@ -142,10 +149,13 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
         project.publish_each(&ids, to.clone(), &options.progress(meter))
     })?;
     if !summary.failed.is_empty() {
-        return partly(session, summary);
+        return partly(session, summary, is_dry_run);
     }
     let reports = summary.models;
     session.show_list("models", &reports, || {
+        if is_dry_run {
+            return print_plan(session, &reports);
+        }
         reports
             .iter()
             .try_for_each(|report| print(session, report))?;
@@ -170,11 +180,15 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
 }
 
 /// Ends with what failed, after what was published.
-fn partly(session: &Session, summary: PublishSummary) -> CliResult {
+fn partly(session: &Session, summary: PublishSummary, is_dry_run: bool) -> CliResult {
     let document = serde_json::to_value(&summary);
     let document = document.map_err(|error| Error::internal(error.to_string()))?;
-    for report in &summary.models {
-        print(session, report)?;
+    match is_dry_run {
+        true => print_plan(session, &summary.models)?,
+        false => summary
+            .models
+            .iter()
+            .try_for_each(|report| print(session, report))?,
     }
     match summary.into_result() {
         Ok(_) => Ok(()),
@@ -226,6 +240,58 @@ fn is_bare(path: &Path) -> bool {
     path.components().count() == 1 && path.extension().is_none()
 }
 
+/// Prints what would be sent, and what is there.
+fn print_plan(session: &Session, reports: &[PublishReport]) -> CliResult {
+    let sent = |chunks: usize, bytes: u64, there: usize, bytes_there: u64| {
+        format!(
+            "{chunks} to send ({}), {there} there ({})",
+            render::size(bytes),
+            render::size(bytes_there)
+        )
+    };
+    for report in reports {
+        session.say(format!(
+            "Would publish {}: {}, {}; of {}, {}",
+            report.model,
+            render::count(report.files, "file"),
+            render::size(report.total_bytes),
+            render::count(report.chunks, unit(report)),
+            sent(
+                report.chunks_written,
+                report.bytes_written,
+                report.chunks_there,
+                report.bytes_there
+            )
+        ))?;
+        session.note_left_out(&report.left_out);
+    }
+    let [first, _, ..] = reports else {
+        return Ok(());
+    };
+    session.say(format!(
+        "Would publish {}: of {}, {}",
+        render::count(reports.len(), "model"),
+        render::count(
+            reports.iter().map(|it| it.chunks).sum::<usize>(),
+            unit(first)
+        ),
+        sent(
+            reports.iter().map(|it| it.chunks_written).sum(),
+            reports.iter().map(|it| it.bytes_written).sum(),
+            reports.iter().map(|it| it.chunks_there).sum(),
+            reports.iter().map(|it| it.bytes_there).sum()
+        )
+    ))
+}
+
+/// What a model is cut into.
+fn unit(report: &PublishReport) -> &'static str {
+    match report.registry.is_chunked() {
+        true => "chunk",
+        false => "layer",
+    }
+}
+
 /// Sums up what was published.
 fn sum(reports: &[PublishReport]) -> String {
     let bytes = reports.iter().map(|report| report.total_bytes).sum();
@@ -239,13 +305,12 @@ fn sum(reports: &[PublishReport]) -> String {
 }
 
 fn print(session: &Session, report: &PublishReport) -> CliResult {
-    let is_chunked = report.registry.is_chunked();
     session.say(format!(
         "Published {}: {}, {}, {} ({} new, {})",
         report.model,
         render::count(report.files, "file"),
         render::size(report.total_bytes),
-        render::count(report.chunks, if is_chunked { "chunk" } else { "layer" }),
+        render::count(report.chunks, unit(report)),
         report.chunks_written,
         render::size(report.bytes_written)
     ))?;

@@ -42,6 +42,61 @@ fn whoever_publishes_reads_how_to_pull_it() {
 }
 
 #[test]
+fn a_dry_run_says_for_every_target_what_would_be_sent() {
+    let (workshop, registry) = (Workshop::registered(), Registry::start());
+    let remote = format!("oci://{}/ours", registry.host());
+    for (to, of, number) in [
+        ("{temp}/public", "3 chunks", 3),
+        ("{temp}/public.tar", "3 chunks", 3),
+        ("oci-layout:{temp}/layout", "4 layers", 4),
+        ("oci-layout:{temp}/layout.tar", "4 layers", 4),
+        (&*remote, "4 layers", 4),
+    ] {
+        let publish = |more: &str| workshop.run(format!("publish --to {to} {more}").trim());
+        let before = crate::support::disk::files_below(workshop.machine.temp.path());
+        let out = publish("--dry-run").success();
+        let last = out.lines().last().unwrap();
+        let said = format!("Would publish 3 models: of {of}, {number} to send (");
+        assert!(
+            last.starts_with(&said) && last.ends_with(", 0 there (0 B)"),
+            "{out}"
+        );
+        assert!(out.starts_with("Would publish "), "{out}");
+        let planned = publish("--dry-run --json").json();
+        assert_eq!(
+            crate::support::disk::files_below(workshop.machine.temp.path()),
+            before,
+            "{to}"
+        );
+        assert_eq!(planned, publish("--json").json(), "{to}");
+        let again = publish("--dry-run").success();
+        assert!(
+            again
+                .lines()
+                .last()
+                .unwrap()
+                .contains(&format!("0 to send (0 B), {number} there (")),
+            "{again}"
+        );
+        let sent: u64 = planned["models"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|model| model["bytes_written"].as_u64().unwrap())
+            .sum();
+        assert!(sent > 3000);
+    }
+    // Nothing was sent to the registry before the one time that it was meant.
+    let requests = registry.server().requests();
+    let first = requests.iter().position(|it| it.method == "POST").unwrap();
+    assert!(
+        requests[..first]
+            .iter()
+            .all(|it| ["GET", "HEAD"].contains(&&*it.method))
+    );
+}
+
+#[test]
 fn a_layout_of_a_project_is_pulled_as_it_is() {
     let workshop = Workshop::registered();
     let words = ["publish", "sir", "--to", "oci-layout:{temp}/a layout:v1"];

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use modelrack::Result;
 use modelrack::config::HttpConfig;
+use modelrack::mirror::MirrorOptions;
 use modelrack::project::{Project, PublishOptions, PublishReport, PublishTarget};
+use modelrack::{Manager, ModelManager, Result};
 
 use super::store::Store;
 use super::{KEY, environment, key, manager_of, pull, pull_anew};
@@ -105,6 +106,52 @@ fn a_private_bucket_is_written_and_what_is_there_is_not_sent_again() {
     assert_eq!(count(&store, "PUT", "/data/"), 1);
     assert_eq!(count(&store, "PUT", "/models.json"), 1);
     assert!(store.server.requests().len() <= 9);
+}
+
+#[test]
+fn a_dry_run_lists_what_is_there_and_writes_nothing() {
+    let (rack, store) = empty();
+    let (folder, options) = (model(&rack), options(&rack, &store.server.url()));
+    let dry = options.clone().dry_run(true);
+    let said = publish(&folder, "g/m v1", &dry).unwrap();
+    let has_written = || {
+        let requests = store.server.requests();
+        requests
+            .iter()
+            .any(|it| !["GET", "HEAD"].contains(&&*it.method))
+    };
+    assert!(!has_written() && said.chunks_there == 0, "{said:?}");
+    assert_eq!(publish(&folder, "g/m v1", &options).unwrap(), said);
+    store.server.reset_counts();
+    let again = publish(&folder, "g/m v2", &dry).unwrap();
+    assert_eq!(
+        (again.chunks_written, again.bytes_there),
+        (0, said.bytes_written)
+    );
+    assert!(!has_written());
+
+    // A mirror says the same.
+    let mirrored = Rack::with_model();
+    let config = mirrored.config();
+    let [id, secret] = key();
+    let url = store.server.url();
+    let variables = [id, secret, ("AWS_ENDPOINT_URL_S3", &*url)];
+    let manager = ModelManager::builder(config)
+        .environment(environment(&mirrored, &variables))
+        .build();
+    let target = modelrack::mirror::PublishTarget::parse(format!("s3://{BUCKET}/mirror")).unwrap();
+    let chosen = MirrorOptions::default().models(["g/m v1".parse().unwrap()]);
+    let said = manager.check_mirror(&target, &chosen).unwrap();
+    assert!(!has_written() && said.bytes_written() > 0);
+    assert_eq!(
+        manager.mirror(&target, &chosen).unwrap().bytes_written(),
+        said.bytes_written()
+    );
+    store.change(|state| state.objects.remove("mirror/models.json"));
+    store.server.reset_counts();
+    let again = manager.check_mirror(&target, &chosen).unwrap();
+    assert_eq!((again.versions.len(), again.bytes_written()), (1, 0));
+    assert!(!has_written());
 }
 
 #[test]
