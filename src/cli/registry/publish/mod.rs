@@ -3,6 +3,7 @@
 mod files;
 
 use std::path::{Path, PathBuf};
+use std::slice;
 
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Command, value_parser};
@@ -125,7 +126,7 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
         let report = files::publish(session, matches, &paths, &to, options)?;
         return session.show(&report, || {
             if is_dry_run {
-                return print_plan(session, &[report.clone()]);
+                return print_plan(session, slice::from_ref(&report));
             }
             print(session, &report)?;
             match to.is_bucket() {
