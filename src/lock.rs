@@ -52,6 +52,5 @@
 pub use crate::engine::lock::document::Lock;
 pub use crate::engine::lock::locked::{LockedFile, LockedModel};
 pub use crate::engine::lock::pull::LockedOptions;
-pub use crate::engine::lock::{
-    DEFAULT_FILE, LockChange, LockEntry, LockOptions, LockReport, LockState,
-};
+pub use crate::engine::lock::report::{LockChange, LockEntry, LockReport, LockState};
+pub use crate::engine::lock::{DEFAULT_FILE, LockOptions};

@@ -113,3 +113,47 @@ impl LockedFile {
         self.sha256.map(Checksum::Sha256).or(git_blob)
     }
 }
+
+impl LockedModel {
+    /// Finds a file by its path.
+    pub(super) fn file(&self, path: &RelPath) -> Option<&LockedFile> {
+        let place = self.files.binary_search_by(|file| file.path.cmp(path));
+        place.ok().map(|place| &self.files[place])
+    }
+
+    /// Takes over what another lock of the same files knows and this one does not.
+    pub(super) fn learn(&mut self, other: &Self) {
+        for file in &mut self.files {
+            let known = other.file(&file.path);
+            let Some(known) = known.filter(|known| known.agrees(file) != Some(false)) else {
+                continue;
+            };
+            file.size_bytes = file.size_bytes.or(known.size_bytes);
+            file.sha256 = file.sha256.or(known.sha256);
+            file.git_blob = file.git_blob.or(known.git_blob);
+        }
+        if self.model_type.is_none() {
+            self.model_type.clone_from(&other.model_type);
+        }
+        if self.tags.is_empty() {
+            self.tags.clone_from(&other.tags);
+        }
+        self.total_bytes = self.files.iter().map(|file| file.size_bytes).sum();
+    }
+}
+
+impl LockedFile {
+    /// Returns whether two files of one path are the same, as far as their sizes and checksums tell.
+    pub(super) fn agrees(&self, other: &Self) -> Option<bool> {
+        let sizes = self.size_bytes.zip(other.size_bytes);
+        if self.archive != other.archive || sizes.is_some_and(|(one, other)| one != other) {
+            return Some(false);
+        }
+        let sha256 = self
+            .sha256
+            .zip(other.sha256)
+            .map(|(one, other)| one == other);
+        let git_blob = self.git_blob.zip(other.git_blob);
+        sha256.or(git_blob.map(|(one, other)| one == other))
+    }
+}

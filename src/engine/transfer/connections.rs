@@ -4,6 +4,7 @@
 //! token. Unless the user says how many there are, [`Pace`] does; the thread that began the transfer looks on, and tells it
 //! what it sees. A worker whose connection is withdrawn returns what is left of its job to the others.
 
+use std::collections::VecDeque;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::available_parallelism;
@@ -12,7 +13,6 @@ use std::time::{Duration, Instant};
 use tracing::debug;
 
 use super::pace::{MAX_CONNECTIONS, Moment, Pace, Refusal};
-use super::queue::Queue;
 use crate::error::ErrorKind;
 use crate::http::Failure;
 use crate::http::retry::Fault;
@@ -23,6 +23,35 @@ use crate::progress::CancelToken;
 const LOOK: Duration = Duration::from_millis(50);
 /// How long a worker waits for its turn before it looks for itself, which it does when told otherwise.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// What workers take their jobs from.
+pub(crate) trait Queue {
+    /// What a worker does at once.
+    type Job: Send;
+
+    /// Takes what this worker does next.
+    fn take(&mut self, worker: usize, now: Instant) -> Option<Self::Job>;
+
+    /// Learns that a worker does nothing until it takes a job again.
+    fn leave(&mut self, worker: usize);
+
+    /// Returns how many jobs there are.
+    fn len(&self) -> usize;
+}
+
+impl<J: Send> Queue for VecDeque<J> {
+    type Job = J;
+
+    fn take(&mut self, _: usize, _: Instant) -> Option<J> {
+        self.pop_front()
+    }
+
+    fn leave(&mut self, _: usize) {}
+
+    fn len(&self) -> usize {
+        VecDeque::len(self)
+    }
+}
 
 /// The connections of one transfer.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use super::hashing::{PiecewiseDigests, Subject, WrittenBytes};
 use super::intake::Intake;
 use super::members;
 use super::plan::{Origin, Task};
-use super::queue::JobQueue;
+use super::queue::{Job, JobQueue};
 use super::receive::{Receiver, Take};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Body, Failure, GetOptions};
@@ -23,19 +23,6 @@ use crate::url::Url;
 
 /// How much is read at once of what is hashed at the end.
 const HASH_BUFFER_BYTES: usize = 256 << 10;
-
-/// One thing for a worker to do.
-#[derive(Debug)]
-pub(super) enum Job {
-    /// Bring in a part whole.
-    Part(Task),
-    /// Fetch one range of a part.
-    Range(usize, Range<u64>),
-    /// Fetch ranges of a part that follow each other, with one request.
-    Run(usize, Vec<Range<u64>>),
-    /// Fetch parts that are members of a zip and lie there one after the other.
-    Members(Vec<Task>),
-}
 
 /// The state that the workers of one round share.
 pub(super) struct Round<'a> {

@@ -12,7 +12,8 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::jobs::Job;
+use super::connections::Queue;
+use super::plan::{RANGE_BYTES, Task};
 
 /// How long the bytes of one request should take at most: whoever else comes waits for its part no longer than that.
 const RUN_TIME: Duration = Duration::from_millis(100);
@@ -23,33 +24,17 @@ const MOST_EARLY_RANGES: usize = 3;
 /// A request is at most this part of what its lane has left for each worker.
 const RUN_SHARE: usize = 4;
 
-/// What workers take their jobs from.
-pub(crate) trait Queue {
-    /// What a worker does at once.
-    type Job: Send;
-
-    /// Takes what this worker does next.
-    fn take(&mut self, worker: usize, now: Instant) -> Option<Self::Job>;
-
-    /// Learns that a worker does nothing until it takes a job again.
-    fn leave(&mut self, worker: usize);
-
-    /// Returns how many jobs there are.
-    fn len(&self) -> usize;
-}
-
-impl<J: Send> Queue for VecDeque<J> {
-    type Job = J;
-
-    fn take(&mut self, _: usize, _: Instant) -> Option<J> {
-        self.pop_front()
-    }
-
-    fn leave(&mut self, _: usize) {}
-
-    fn len(&self) -> usize {
-        VecDeque::len(self)
-    }
+/// One thing for a worker to do.
+#[derive(Debug)]
+pub(super) enum Job {
+    /// Bring in a part whole.
+    Part(Task),
+    /// Fetch one range of a part.
+    Range(usize, Range<u64>),
+    /// Fetch ranges of a part that follow each other, with one request.
+    Run(usize, Vec<Range<u64>>),
+    /// Fetch parts that are members of a zip and lie there one after the other.
+    Members(Vec<Task>),
 }
 
 /// The jobs of a transfer.
@@ -133,7 +118,7 @@ impl JobQueue {
         };
         let time = now.saturating_duration_since(last.since).as_micros().max(1);
         let bytes = u128::from(last.bytes) * RUN_TIME.as_micros() / time;
-        let by_speed = usize::try_from(bytes / u128::from(super::plan::RANGE_BYTES));
+        let by_speed = usize::try_from(bytes / u128::from(RANGE_BYTES));
         let workers = self.workers.iter();
         let others = workers.filter(|(number, other)| **number != worker && other.lane == lane);
         let others = others.count();
@@ -207,7 +192,6 @@ fn with_following(first: Job, jobs: &mut VecDeque<Job>, most: usize) -> Job {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::transfer::plan::RANGE_BYTES;
 
     /// A file of so many ranges.
     fn add_file(queue: &mut JobQueue, file: usize, ranges: u64) {

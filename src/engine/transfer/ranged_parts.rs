@@ -5,8 +5,9 @@ use std::ops::Range;
 use tracing::debug;
 
 use super::intake::Intake;
-use super::jobs::{Job, Round, options};
+use super::jobs::{Round, options};
 use super::plan::ranges_of;
+use super::queue::Job;
 use crate::error::Result;
 use crate::http::Body;
 use crate::manifest::Part;

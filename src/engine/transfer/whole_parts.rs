@@ -4,10 +4,11 @@ use tracing::debug;
 
 use super::Transfer;
 use super::intake::{Intake, is_unfit};
-use super::jobs::{Job, Round, options};
+use super::jobs::{Round, options};
 use super::local_copies::LocalCopy;
 use super::members;
 use super::plan::{Origin, Task};
+use super::queue::Job;
 use crate::digest::Check;
 use crate::error::Result;
 use crate::http::Failure;

@@ -2,8 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::connections::Connections;
-use super::queue::Queue;
+use super::connections::{Connections, Queue};
 use crate::error::{Error, Result};
 use crate::mutex::Mutex;
 
