@@ -48,7 +48,7 @@ fn kill_at(command: Command, request: usize, servers: &[&Server]) -> bool {
     running.wait();
     let (_, killed) = running.kill();
     for server in servers {
-        assert!(server.wait_until_left(PATIENCE));
+        assert!(server.hang_up(PATIENCE));
         server.clear_rules();
     }
     killed

@@ -186,11 +186,14 @@ impl Server {
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
-    /// Waits until all clients have hung up, so that nothing more happens of what they asked for; false if they have not in
-    /// time.
-    pub(crate) fn wait_until_left(&self, timeout: Duration) -> bool {
+    /// Hangs up on all clients, and waits until nothing more happens of what they asked for; false if something still does after
+    /// this time. Not all systems tell a server at once that a client was killed.
+    pub(crate) fn hang_up(&self, timeout: Duration) -> bool {
         let begun = Instant::now();
         while !lock(&self.shared.open).is_empty() {
+            for stream in lock(&self.shared.open).values() {
+                let _ = stream.shutdown(Shutdown::Both);
+            }
             if begun.elapsed() > timeout {
                 return false;
             }
