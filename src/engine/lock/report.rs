@@ -19,7 +19,8 @@ pub enum LockState {
     Held,
     /// The source offers something else.
     Moved(LockChange),
-    /// No source offers it: [`ErrorKind::ModelNotFound`] or [`ErrorKind::VersionNotFound`].
+    /// No source offers it: [`ModelNotFound`](crate::ErrorKind::ModelNotFound) or
+    /// [`VersionNotFound`](crate::ErrorKind::VersionNotFound).
     Gone(Error),
     /// The source could not be reached, or what it says could not be read.
     Unknown(Error),
