@@ -103,8 +103,9 @@ fn shell(lines: &str, machine: &Rack) -> Command {
 
 #[test]
 fn the_lines_of_the_readme_lead_from_a_laptop_to_a_cluster_without_a_network() {
-    if SYSTEM == System::Windows {
-        // Its shells have other words.
+    // The shells of Windows have other words. Without the publisher's side, the reference CLI is of a package that has no registry
+    // with the digits.
+    if SYSTEM == System::Windows || cfg!(not(feature = "author")) {
         return;
     }
     let (laptop, _, _) = Machine::with_whisper();
