@@ -287,6 +287,16 @@ impl Error {
         matches!(self.kind(), ErrorKind::Cancelled)
     }
 
+    /// Whether what came has other bytes than it should, and is not only missing or too little.
+    pub(crate) fn is_of_content(&self) -> bool {
+        matches!(
+            self.kind(),
+            ErrorKind::HashMismatch { .. }
+                | ErrorKind::SizeMismatch { .. }
+                | ErrorKind::Registry { .. }
+        )
+    }
+
     /// Adds the outermost step of an operation that failed; [`Error`] has an example.
     #[must_use]
     pub fn step(mut self, step: impl Into<String>) -> Self {

@@ -236,7 +236,7 @@ impl Engine {
         }
         report
             .damaged
-            .sort_by_key(|it| (!is_wrong(&it.error), it.digest));
+            .sort_by_key(|it| (!it.error.is_of_content(), it.digest));
         Ok(report)
     }
 
@@ -412,16 +412,6 @@ fn hash(document: &Document, url: &Url, call: &Call, tally: &Tally<'_>) -> Resul
     let what = || format!("{} ({url})", document.digest);
     check_size(what, size_bytes, length).map_err(Failure::transient)?;
     check_digest(what, &document.digest, &hasher.finish()).map_err(Failure::transient)
-}
-
-/// Whether an error says that something has other bytes than it should, and not that it is missing.
-fn is_wrong(error: &Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::HashMismatch { .. }
-            | ErrorKind::SizeMismatch { .. }
-            | ErrorKind::Registry { .. }
-    )
 }
 
 /// Whether an error is not about what is at a place, but about asking for it.

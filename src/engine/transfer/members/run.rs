@@ -16,7 +16,7 @@ use crate::digest::{Digest, Expected, check_size};
 use crate::engine::transfer::jobs::Round;
 use crate::engine::transfer::plan::{Origin, Task};
 use crate::engine::transfer::queue::Job;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::http::{Failure, GetOptions};
 use crate::source::places::Zip;
 use crate::store::journal::STEP_BYTES;
@@ -91,13 +91,13 @@ impl<'r, 'a> Run<'r, 'a> {
             match self.take(&mut stream, buffer) {
                 Ok(()) => {}
                 // No fault of the server, which is asked for all of the member.
-                Err(failure) if is_resumed && is_wrong(&failure.error) => {
+                Err(failure) if is_resumed && failure.error.is_of_content() => {
                     debug!(error = %failure.error, "fetching a member from its beginning");
                     drop(stream);
                     self.drop_kept().map_err(Failure::last)?;
                     return self.go_on(url, buffer);
                 }
-                Err(failure) if is_wrong(&failure.error) => {
+                Err(failure) if failure.error.is_of_content() => {
                     drop(stream);
                     self.drop_kept().map_err(Failure::last)?;
                     return Err(self.explain(url, failure));
@@ -259,7 +259,7 @@ impl<'r, 'a> Run<'r, 'a> {
         let directory = &self.zip.directory;
         let mut stream = match self.request(url, directory.range.clone()) {
             Ok(stream) if stream.get_ref().at == directory.range.start => stream,
-            Err(refused) if is_wrong(&refused.error) => return refused,
+            Err(refused) if refused.error.is_of_content() => return refused,
             _ => return failure,
         };
         let mut bytes = vec![0; directory.bytes()];
@@ -268,16 +268,6 @@ impl<'r, 'a> Run<'r, 'a> {
             _ => failure,
         }
     }
-}
-
-/// Returns whether what has come is wrong, and not only too little.
-fn is_wrong(error: &Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::HashMismatch { .. }
-            | ErrorKind::SizeMismatch { .. }
-            | ErrorKind::Registry { .. }
-    )
 }
 
 fn replaced(url: &Url) -> Failure {
