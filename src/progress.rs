@@ -232,10 +232,13 @@ pub struct TransferState {
     pub bytes_done: u64,
     /// Bytes received over the network, verified or not.
     pub bytes_network: u64,
-    /// Bytes received of parts that are incomplete.
+    /// Bytes of parts that are incomplete, wherever they came from.
     pub bytes_in_flight: u64,
     /// A file that is being written.
     pub current_file: Option<String>,
+    /// How much longer the phase takes, as fast as the bytes came so far: those from the network, and those from this machine.
+    /// `None` if that cannot be told yet.
+    pub remaining: Option<Duration>,
 }
 
 impl TransferState {
@@ -277,7 +280,7 @@ pub struct Download {
     pub progress: f64,
     /// How many files, parts and bytes that is.
     pub transferred: TransferState,
-    /// The time left at the average speed so far; `None` until bytes have arrived.
+    /// The time left, as [`TransferState::remaining`] says.
     pub remaining: Option<Duration>,
 }
 

@@ -141,9 +141,11 @@ impl PullLine {
         match self.wait(now) {
             Some(wait) => parts.push(wait),
             None => {
-                let (speed, left) = speed(state, now.duration_since(self.started));
+                let speed = speed(state, now.duration_since(self.started));
                 parts.extend(speed.map(Part::whole));
-                let left = left.map(|left| format!("{} left", duration(left)));
+                let left = state
+                    .remaining
+                    .map(|left| format!("{} left", duration(left)));
                 parts.extend(left.map(Part::whole));
             }
         }
@@ -166,7 +168,8 @@ impl PullLine {
     /// `45% of 858.0 MB (5.2 MB/s, elapsed: 30s, remaining: 2m 15s)`
     pub(super) fn plain(&self, now: Instant) -> String {
         let (state, elapsed) = (&self.state, now.duration_since(self.started));
-        let (speed, left) = speed(state, elapsed);
+        let speed = speed(state, elapsed);
+        let left = state.remaining;
         let left = left.map(|left| format!(", remaining: {}", duration(left)));
         let total = match state.total_bytes {
             _ if counts_files(state) => count(state.files_total, "file"),
@@ -235,16 +238,10 @@ fn done_of_total(state: &TransferState) -> String {
     }
 }
 
-/// Returns the speed over the network, and how long the rest takes at that.
-fn speed(state: &TransferState, elapsed: Duration) -> (Option<String>, Option<Duration>) {
-    let left = state
-        .total_bytes
-        .checked_sub(here(state))
-        .filter(|_| state.phase != Phase::Manifest || state.total_bytes > 0);
-    let speed = per_second(state.bytes_network, elapsed);
-    let seconds = speed.and_then(|speed| left?.checked_div(speed));
-    let speed = speed.map(|speed| format!("{}/s", size(speed)));
-    (speed, seconds.map(Duration::from_secs))
+/// Returns the speed over the network; `None` as well where nothing came over it.
+fn speed(state: &TransferState, elapsed: Duration) -> Option<String> {
+    let speed = per_second(state.bytes_network, elapsed).filter(|_| state.bytes_network > 0);
+    speed.map(|speed| format!("{}/s", size(speed)))
 }
 
 /// Returns the bytes a second; `None` if the time is too short to tell, or the clock stands still.
@@ -265,6 +262,13 @@ mod tests {
         state
     }
 
+    fn with_remaining(seconds: u64, state: TransferState) -> TransferState {
+        TransferState {
+            remaining: Some(Duration::from_secs(seconds)),
+            ..state
+        }
+    }
+
     fn room(columns: usize) -> Room {
         Room::new(columns, true)
     }
@@ -280,7 +284,10 @@ mod tests {
 
     #[test]
     fn a_bar_says_what_comes_how_much_of_it_how_fast_and_how_long() {
-        let (pull, now) = after(3, &state(67_100_000, 22_800_000, 22_800_000));
+        let (pull, now) = after(
+            3,
+            &with_remaining(5, state(67_100_000, 22_800_000, 22_800_000)),
+        );
         for (columns, expected) in [
             (
                 99,
@@ -370,7 +377,7 @@ mod tests {
 
     #[test]
     fn a_plain_line_says_the_same() {
-        let (pull, now) = after(2, &state(1000, 500, 500));
+        let (pull, now) = after(2, &with_remaining(2, state(1000, 500, 500)));
         assert_eq!(
             pull.plain(now),
             "50% of 1.0 KB (250 B/s, elapsed: 2s, remaining: 2s)"
@@ -381,7 +388,7 @@ mod tests {
             waiting.bytes_in_flight,
             waiting.bytes_network,
         ) = (4000, 1000, 1000);
-        let (pull, now) = after(1, &waiting);
+        let (pull, now) = after(1, &with_remaining(3, waiting));
         assert_eq!(
             pull.plain(now),
             "25% of 4.0 KB (1.0 KB/s, elapsed: 1s, remaining: 3s)"

@@ -215,7 +215,7 @@ impl Attempt<'_> {
         report.bytes_reused = plan.bytes_reused;
         report.bytes_resumed = plan.bytes_resumed.saturating_sub(new_bytes);
         info!(%model, bytes = plan.bytes_to_fetch, "pulling");
-        tally.expect(&manifest);
+        tally.expect(&manifest, &plan);
         tally.phase(Phase::Chunks);
         partial.lay_out(&manifest)?;
         let transfer = Transfer {

@@ -68,6 +68,7 @@ impl<'a> Round<'a> {
                     for (begin, until) in ends.zip(begins).filter(|(begin, end)| begin < end) {
                         written.insert(&(begin..until));
                         let parts = u64::from(until == end);
+                        transfer.tally.found(until - begin);
                         transfer.tally.done(manifest, begin..until, parts);
                     }
                     for range in ranges {
@@ -218,6 +219,17 @@ impl<'a> Round<'a> {
 
     /// Records that a range is written, and right as far as a digest of its own tells. Hashes on the digests that cover it.
     pub(super) fn complete(&self, range: Range<u64>, parts: u64, buffer: &mut [u8]) -> Result<()> {
+        self.complete_copied(range, parts, 0, buffer)
+    }
+
+    /// The same of a range of which so many bytes are counted as in flight.
+    pub(super) fn complete_copied(
+        &self,
+        range: Range<u64>,
+        parts: u64,
+        copied_bytes: u64,
+        buffer: &mut [u8],
+    ) -> Result<()> {
         let Transfer {
             manifest,
             partial,
@@ -225,6 +237,7 @@ impl<'a> Round<'a> {
             ..
         } = *self.transfer;
         partial.note(&range)?;
+        tally.landed(copied_bytes);
         tally.done(manifest, range.clone(), parts);
         self.written.ranges.lock().insert(&range);
         self.digests.advance(&range, buffer)

@@ -12,6 +12,7 @@
 mod clones;
 pub(crate) mod connections;
 mod early;
+mod estimate;
 mod full_response;
 mod hashing;
 mod intake;

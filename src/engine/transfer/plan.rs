@@ -60,6 +60,20 @@ pub(crate) struct TransferPlan {
     pub(crate) requests: usize,
 }
 
+impl TransferPlan {
+    /// Returns how many bytes are read on this machine and verified, counting each place that they belong in.
+    pub(crate) fn bytes_to_copy(&self, manifest: &Manifest) -> u64 {
+        let is_copied = |task: &&Task| match task.origin {
+            Origin::Partial | Origin::Local(_) => manifest.parts()[task.part].digest.is_some(),
+            Origin::Network { .. } | Origin::Ranges(_) => false,
+        };
+        let copied = self.tasks.iter().filter(is_copied);
+        let bytes =
+            |task: &Task| manifest.parts()[task.part].size_bytes * (task.twins.len() as u64 + 1);
+        copied.map(bytes).sum()
+    }
+}
+
 /// Plans a transfer. `found` are the ranges that the journal of its partial has; `has_ranges` is whether parts can be
 /// fetched in ranges.
 pub(crate) fn plan(
@@ -196,6 +210,11 @@ mod tests {
                 plan.requests
             ),
             (5, 7, 4, 2)
+        );
+        assert_eq!(
+            plan.bytes_to_copy(&manifest),
+            4,
+            "what comes over the network for two places is not copied"
         );
     }
 

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use super::estimate::{Estimate, Position};
+use super::plan::TransferPlan;
 use crate::catalog::RemoteModel;
 use crate::error::Error;
 use crate::http::arrivals::Arrivals;
@@ -35,8 +37,8 @@ pub(crate) struct Tally {
     progress: Arc<dyn Progress>,
     /// How often a request is made at most.
     attempts: u32,
-    started: Instant,
     counts: Counts,
+    estimate: Mutex<Estimate>,
     /// The bytes that each file still lacks.
     missing: Mutex<Vec<u64>>,
     current_file: Mutex<Option<String>>,
@@ -56,6 +58,13 @@ struct Counts {
     bytes_done: AtomicU64,
     bytes_network: AtomicU64,
     bytes_in_flight: AtomicU64,
+    /// Bytes that an unfinished pull left, and that took no work.
+    bytes_found: AtomicU64,
+    /// Bytes that came from this machine, and those that are still to come from it.
+    bytes_copied: AtomicU64,
+    bytes_to_copy: AtomicU64,
+    /// How much longer it takes, in milliseconds and one more; 0 if that cannot be told.
+    remaining: AtomicU64,
 }
 
 const PHASES: [Phase; 4] = [
@@ -98,8 +107,8 @@ impl Tally {
             cancel: call.cancel.clone(),
             progress: call.progress.clone(),
             attempts: call.client.attempts(),
-            started: Instant::now(),
             counts: Counts::default(),
+            estimate: Mutex::default(),
             missing: Mutex::default(),
             current_file: Mutex::default(),
         }
@@ -132,7 +141,7 @@ impl Tally {
     }
 
     /// Learns what there is to do.
-    pub(crate) fn expect(&self, manifest: &Manifest) {
+    pub(crate) fn expect(&self, manifest: &Manifest, plan: &TransferPlan) {
         let files = manifest.files().iter();
         let sizes: Vec<u64> = files.map(|file| file.size_bytes.unwrap_or(0)).collect();
         let empty = sizes.iter().filter(|size| **size == 0).count();
@@ -143,6 +152,8 @@ impl Tally {
             .parts_total
             .store(manifest.parts().len() as u64, Relaxed);
         counts.total_bytes.store(manifest.known_bytes(), Relaxed);
+        let to_copy = plan.bytes_to_copy(manifest);
+        counts.bytes_to_copy.store(to_copy, Relaxed);
         *self.missing.lock() = sizes;
     }
 
@@ -161,6 +172,8 @@ impl Tally {
 
     pub(crate) fn phase(&self, phase: Phase) {
         self.counts.phase.store(phase as u8, Relaxed);
+        self.estimate.lock().begin(Instant::now());
+        self.counts.remaining.store(0, Relaxed);
         self.emit(&ProgressEvent::Phase(self.transferred()));
     }
 
@@ -176,6 +189,23 @@ impl Tally {
         self.counts.bytes_in_flight.fetch_add(bytes, Relaxed);
     }
 
+    /// Counts bytes that were read on this machine, of a part that is not complete yet.
+    pub(crate) fn copied(&self, bytes: u64) {
+        let counts = &self.counts;
+        counts.bytes_copied.fetch_add(bytes, Relaxed);
+        counts.bytes_in_flight.fetch_add(bytes, Relaxed);
+        subtract(&counts.bytes_to_copy, bytes);
+        self.advanced();
+    }
+
+    /// Learns that bytes which were counted as copied, and some that were not, come over the network instead.
+    pub(crate) fn uncopied(&self, copied: u64, not_copied: u64) {
+        let counts = &self.counts;
+        counts.bytes_copied.fetch_sub(copied, Relaxed);
+        counts.bytes_in_flight.fetch_sub(copied, Relaxed);
+        subtract(&counts.bytes_to_copy, not_copied);
+    }
+
     /// Returns how many bytes came over the network.
     pub(crate) fn network_bytes(&self) -> u64 {
         self.counts.bytes_network.load(Relaxed)
@@ -184,6 +214,11 @@ impl Tally {
     /// Counts bytes in flight that were written or thrown away.
     pub(crate) fn landed(&self, bytes: u64) {
         self.counts.bytes_in_flight.fetch_sub(bytes, Relaxed);
+    }
+
+    /// Learns that bytes which are [`done`](Self::done) next took no work, since an unfinished pull left them.
+    pub(crate) fn found(&self, bytes: u64) {
+        self.counts.bytes_found.fetch_add(bytes, Relaxed);
     }
 
     /// Counts a range that is complete.
@@ -272,13 +307,11 @@ impl Tally {
                 .current_file
                 .try_lock()
                 .and_then(|current| current.clone()),
+            remaining: self.remaining(),
         }
     }
 
-    #[allow(
-        clippy::cast_precision_loss,
-        reason = "a share and an estimate, for people to look at"
-    )]
+    #[allow(clippy::cast_precision_loss, reason = "a share, for people to look at")]
     pub(crate) fn download(&self) -> Download {
         let transferred = self.transferred();
         let total = transferred.total_bytes;
@@ -288,17 +321,49 @@ impl Tally {
             (_, 0) => 1.0,
             (_, total) => (done as f64 / total as f64).min(1.0),
         };
-        let remaining = (transferred.bytes_network > 0).then(|| {
-            let seconds = self.started.elapsed().as_secs_f64().max(0.001);
-            let speed = transferred.bytes_network as f64 / seconds;
-            Duration::from_secs_f64((total.saturating_sub(done) as f64 / speed).min(1e9))
-        });
         Download {
             address: self.address.clone(),
             model: self.model().cloned(),
             progress,
+            remaining: transferred.remaining,
             transferred,
-            remaining,
         }
     }
+
+    /// Returns how much longer the phase takes.
+    fn remaining(&self) -> Option<Duration> {
+        let counts = &self.counts;
+        // Another thread is telling it.
+        if let Some(mut estimate) = self.estimate.try_lock() {
+            let remaining = estimate.at(&self.position(), Instant::now());
+            let millis = remaining.map_or(0, |remaining| millis(remaining).saturating_add(1));
+            counts.remaining.store(millis, Relaxed);
+        }
+        let known = counts.remaining.load(Relaxed).checked_sub(1);
+        known.map(Duration::from_millis)
+    }
+
+    fn position(&self) -> Position {
+        let load = |count: &AtomicU64| count.load(Relaxed);
+        let counts = &self.counts;
+        let here = load(&counts.bytes_done) + load(&counts.bytes_in_flight);
+        let copied = load(&counts.bytes_copied);
+        let missing = load(&counts.total_bytes).saturating_sub(here);
+        let to_copy = load(&counts.bytes_to_copy).min(missing);
+        Position {
+            fetched: here.saturating_sub(load(&counts.bytes_found) + copied),
+            copied,
+            to_fetch: missing - to_copy,
+            to_copy,
+        }
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Subtracts as much as there is.
+fn subtract(count: &AtomicU64, bytes: u64) {
+    let _ = count.fetch_update(Relaxed, Relaxed, |left| Some(left.saturating_sub(bytes)));
 }

@@ -22,16 +22,24 @@ impl Round<'_> {
         let offsets = self.offsets(task);
         let is_there = match (&task.origin, part.digest) {
             // Only the digest of a file covers it, which is checked in order.
-            (Origin::Partial, None) => true,
+            (Origin::Partial, None) => {
+                self.transfer.tally.found(part.size_bytes);
+                true
+            }
             (Origin::Partial, Some(_)) => {
                 let own = LocalCopy {
                     files: self.written.files.clone(),
                     range: part.range(),
                 };
-                self.copy(&part, &own, &offsets[1..], buffer)?
+                self.copy(task, &own, &offsets[1..], buffer)?
             }
-            (Origin::Local(copy), Some(_)) => self.copy(&part, copy, &offsets, buffer)?,
+            (Origin::Local(copy), Some(_)) => self.copy(task, copy, &offsets, buffer)?,
             _ => false,
+        };
+        // What was copied is in flight until now.
+        let copied_bytes = match part.digest {
+            Some(_) if is_there => part.size_bytes,
+            _ => 0,
         };
         if !is_there && self.transfer.places.zip().is_some() {
             return members::fetch(self, std::slice::from_ref(task), buffer);
@@ -48,45 +56,51 @@ impl Round<'_> {
             }
         }
         for offset in &offsets {
-            self.complete(*offset..*offset + part.size_bytes, 1, buffer)?;
+            let range = *offset..*offset + part.size_bytes;
+            self.complete_copied(range, 1, copied_bytes, buffer)?;
         }
         Ok(())
     }
 
-    /// Copies a part's bytes from this machine to their places, and verifies them. Returns `false` if they cannot be read
-    /// or are wrong: then they are fetched.
+    /// Copies a part's bytes from this machine to these places, and verifies them. Returns `false` if they cannot be read or are
+    /// wrong: then they are fetched.
     fn copy(
         &self,
-        part: &Part,
+        task: &Task,
         from: &LocalCopy,
         offsets: &[u64],
         buffer: &mut [u8],
     ) -> Result<bool> {
+        let part = self.transfer.manifest.parts()[task.part];
         let Some(expected) = part.digest else {
             return Ok(false);
         };
+        let (tally, range) = (self.transfer.tally, part.range());
+        let places = task.twins.len() as u64 + 1;
         let mut check = Check::of(&expected, part.size_bytes);
-        let range = part.range();
         let mut at = 0;
-        while at < part.size_bytes {
+        let is_right = loop {
+            if at == part.size_bytes {
+                break check.finish() == expected;
+            }
             self.receiver.stop.check()?;
             let length = usize::try_from(part.size_bytes - at).unwrap_or(usize::MAX);
             let piece_bytes = length.min(buffer.len());
             let piece = &mut buffer[..piece_bytes];
             if let Err(error) = from.files.read(from.range.start + at, piece) {
                 debug!(%error, "cannot reuse bytes of this machine");
-                self.digests.withdraw(&range);
-                return Ok(false);
+                break false;
             }
             check.update(piece);
             self.write(offsets, at, piece)?;
             self.digests.arrived(&range, range.start + at, piece);
             at += piece.len() as u64;
+            tally.copied(piece.len() as u64 * places);
             self.transfer.partial.touch();
-        }
-        let is_right = check.finish() == expected;
+        };
         if !is_right {
-            debug!(%expected, "bytes of this machine are damaged");
+            debug!(%expected, "bytes of this machine are unreadable or damaged");
+            tally.uncopied(at * places, (part.size_bytes - at) * places);
             self.digests.withdraw(&range);
         }
         Ok(is_right)
