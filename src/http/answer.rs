@@ -71,7 +71,8 @@ fn body(
     let is_beginning = sent.as_ref().is_none_or(|sent| sent.range.start == 0);
     let content_type = response.header("content-type");
     let page = PageSigns::new(&origin.url, access.token_variable, content_type);
-    let headers = origin.options.until.map(|_| response.headers.clone());
+    let wants_headers = origin.options.wants_headers || origin.options.until.is_some();
+    let headers = wants_headers.then(|| response.headers.clone());
     let headers = headers.unwrap_or_default();
     let limit = origin.client.rate_limit();
     let body = Body {

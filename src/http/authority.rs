@@ -1,6 +1,7 @@
 //! Authorizing requests in a way that depends on the request, or on what the server says.
 
 use std::fmt;
+use std::sync::MutexGuard;
 
 use super::Failure;
 use super::exchange::Exchange;
@@ -32,6 +33,12 @@ pub(crate) trait Authority: Send + Sync + fmt::Debug {
         response: &mut Response,
         exchange: &Exchange<'_>,
     ) -> Result<bool, Failure>;
+
+    /// Waits while the first request of its kind finds out how the server lets somebody in; that one gets a turn, during which
+    /// the others wait.
+    fn turn(&self, _request: &Outgoing<'_>) -> Option<MutexGuard<'_, bool>> {
+        None
+    }
 
     /// Finds the reason of a refusal in its body, of which at most [`MAX_REASON_BYTES`](super::reason::MAX_REASON_BYTES) are given.
     fn reason(&self, _body: &[u8]) -> Option<Reason> {

@@ -44,6 +44,7 @@ impl Client {
             client: self,
             cancel,
         };
+        let _turn = authority.turn(request);
         let mut repeats = 0;
         loop {
             let authorization = authority.authorize(request, &exchange)?;

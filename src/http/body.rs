@@ -38,7 +38,7 @@ pub(crate) struct Body {
     pub(crate) validators: Validators,
     /// The reference to the next page of a list.
     pub(crate) next: Option<String>,
-    /// All headers, for a request with [`GetOptions::until`](super::GetOptions::until).
+    /// All headers, for a request that [wants them](super::GetOptions::wants_headers).
     pub(crate) headers: Vec<(String, String)>,
     /// How much has been read.
     pub(super) at: u64,

@@ -78,6 +78,8 @@ pub(crate) struct GetOptions {
     pub(crate) has_digest: bool,
     /// Return the response of a redirect, too, if it has this header, in lower case.
     pub(crate) until: Option<&'static str>,
+    /// Whether the headers of the response are wanted; those of a request with `until` always are.
+    pub(crate) wants_headers: bool,
     /// The size of the document, if known: if it comes in this size, it is not decoded, whatever the server says.
     pub(crate) size_bytes: Option<u64>,
 }

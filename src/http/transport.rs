@@ -71,6 +71,13 @@ impl Method {
     }
 }
 
+impl Method {
+    /// Whether the server is to change something.
+    pub(crate) fn is_write(self) -> bool {
+        !matches!(self, Self::Get | Self::Head)
+    }
+}
+
 impl fmt::Display for Method {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

@@ -6,7 +6,9 @@
 //! ├── models.meta.json     where it came from, its validator, when
 //! ├── models.index         the same in a form that reads fast
 //! ├── %shards/<sha256>.json  the parts of an index that is in several
-//! ├── %documents/<sha256>  what never changes, such as manifests
+//! ├── %documents/
+//! │   ├── <sha256>         what never changes, such as manifests
+//! │   └── <sha256>.name    which of them a name stood for when it was last asked for; called by the digest of the name
 //! └── <ref>/
 //!     ├── models.toml      a repository's registry at that ref, as served
 //!     ├── models.meta.json
@@ -124,6 +126,25 @@ impl RegistryCache {
         if let Err(error) = kept.and_then(|()| self.drop_old_documents()) {
             debug!(%error, "a document is not kept");
         }
+    }
+
+    /// Returns which document a name stood for when it was last asked for.
+    pub(crate) fn named(&self, name: &str) -> Option<Digest> {
+        let digest = fs::read_to_string(self.name_path(name)).ok()?;
+        digest.parse().ok()
+    }
+
+    /// Keeps which document a name stands for.
+    pub(crate) fn keep_name(&self, name: &str, digest: &Digest) {
+        let kept = replace_file_unsynced(&self.name_path(name), digest.to_string().as_bytes());
+        if let Err(error) = kept {
+            debug!(%error, "a name is not kept");
+        }
+    }
+
+    fn name_path(&self, name: &str) -> PathBuf {
+        self.dir
+            .join(format!("{}.name", Digest::of(name.as_bytes())))
     }
 
     /// Removes the documents that were kept first, when there are too many.

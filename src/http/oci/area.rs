@@ -1,7 +1,6 @@
 //! What a request is about, as far as access is concerned.
 
 use crate::http::outgoing::Outgoing;
-use crate::http::transport::Method;
 
 /// A repository, and what is done with it: registries hand out a token for each.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -22,7 +21,7 @@ impl Area {
         let from = pairs.find(|(name, _)| *name == "from");
         Self {
             repository: repository(request.url.path()).to_owned(),
-            is_written: !matches!(request.method, Method::Get | Method::Head),
+            is_written: request.method.is_write(),
             from: from.map(|(_, name)| name.replace("%2F", "/")),
         }
     }
@@ -54,6 +53,7 @@ fn repository(path: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::transport::Method;
     use crate::url::Url;
 
     #[test]

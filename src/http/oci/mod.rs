@@ -9,7 +9,8 @@
 //! | `Bearer` | a token for the repository and what is done with it, from the token service that the registry names |
 //! | none | nothing |
 //!
-//! Tokens are kept for as long as they last, and one is fetched at a time for each repository. Nobody needs credentials for
+//! The first request is sent alone, and the others once it has been answered. Tokens are kept for as long as they last, and
+//! one is fetched at a time for each repository. Nobody needs credentials for
 //! what is public; then the token is one for everybody. Credentials that a token service does not accept do not close what
 //! is public, either.
 //!
@@ -30,7 +31,8 @@ mod tests;
 mod tokens;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::mem;
+use std::sync::{Arc, MutexGuard};
 
 use tracing::warn;
 
@@ -64,6 +66,8 @@ pub(crate) struct RegistryAuthority {
     slots: Mutex<HashMap<Area, Arc<Slot>>>,
     /// What it asked for last: likely the same for other repositories.
     last: Mutex<Option<Challenge>>,
+    /// Whether somebody has begun to find out how it lets in who reads, and who writes.
+    begun: [Mutex<bool>; 2],
     /// Where credentials were looked for last.
     looked_at: Mutex<Vec<String>>,
 }
@@ -77,6 +81,7 @@ impl RegistryAuthority {
             helpers: Helpers::new(environment),
             slots: Mutex::default(),
             last: Mutex::default(),
+            begun: Default::default(),
             looked_at: Mutex::default(),
         }
     }
@@ -305,6 +310,12 @@ impl Authority for RegistryAuthority {
         }
         let pass = self.pass(&mut state, &area, exchange)?;
         Ok(pass.is_some_and(|pass| Some(&pass.header) != sent))
+    }
+
+    /// Without it, a dozen workers that begin at once are all refused before one of them has a token.
+    fn turn(&self, request: &Outgoing<'_>) -> Option<MutexGuard<'_, bool>> {
+        let mut has_begun = self.begun[usize::from(request.method.is_write())].lock();
+        (!mem::replace(&mut *has_begun, true)).then_some(has_begun)
     }
 
     fn reason(&self, body: &[u8]) -> Option<Reason> {

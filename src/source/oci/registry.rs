@@ -1,7 +1,7 @@
 //! What is asked of a registry ([distribution specification]).
 //!
-//! A tag is asked for by HEAD, which Docker Hub does not count against its limit, and its manifest by digest, and only if it
-//! is not here yet. Manifests are kept: an unchanged tag costs one request.
+//! A tag is asked for by GET the first time, which brings its manifest; then by HEAD, which Docker Hub does not count against
+//! its limit, and its manifest by digest if it is another. Manifests are kept: an unchanged tag costs one request.
 //!
 //! [distribution specification]: https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md
 
@@ -114,21 +114,28 @@ impl Documents for Registry<'_> {
             Reference::Tag(tag) => tag,
         };
         let url = self.place.url(repository, &format!("manifests/{tag}"));
-        let found = match self.head(&url)? {
-            Head::Digest(digest) => self.manifest(repository, digest)?,
-            Head::Missing => return Ok(None),
-            Head::Unknown => None,
+        let name = format!("{repository}:{tag}");
+        // HEAD spares the manifest where that is here, and is one request more where it is not.
+        let known = self.cache.named(&name);
+        let known = known.filter(|digest| self.cache.document(digest).is_some());
+        let found = match known.map(|_| self.head(&url)).transpose()? {
+            Some(Head::Digest(digest)) => self.manifest(repository, digest)?,
+            Some(Head::Missing) => return Ok(None),
+            Some(Head::Unknown) | None => None,
         };
-        if found.is_some() {
-            return Ok(found);
-        }
         // The tag may have moved since, and what it named may be gone.
-        let json = get(self.call, &url, MAX_DOCUMENT_BYTES, None)?;
-        Ok(json.map(|json| {
-            let digest = Digest::of(&json);
-            self.cache.keep_document(&digest, &json);
-            Named { digest, json, url }
-        }))
+        let found = match found {
+            Some(found) => Some(found),
+            None => get(self.call, &url, MAX_DOCUMENT_BYTES, None)?.map(|json| {
+                let digest = Digest::of(&json);
+                self.cache.keep_document(&digest, &json);
+                Named { digest, json, url }
+            }),
+        };
+        if let Some(Named { digest, .. }) = found.as_ref().filter(|it| known != Some(it.digest)) {
+            self.cache.keep_name(&name, digest);
+        }
+        Ok(found)
     }
 
     fn manifest(&self, repository: &str, digest: Digest) -> Result<Option<Named>> {
@@ -204,7 +211,7 @@ impl Registry<'_> {
         let Some(response) = answered else {
             return Ok(Head::Unknown);
         };
-        tell_limits(url, &response);
+        tell_limits(url, &response.headers);
         Ok(Head::of(&response))
     }
 
@@ -243,7 +250,7 @@ impl Registry<'_> {
     }
 }
 
-/// Fetches a document, and compares it with the digest if there is one; `None` if it does not exist.
+/// Fetches a document, and compares it with the digest, or with the one that the server states; `None` if it does not exist.
 pub(super) fn get(
     call: &Call,
     url: &Url,
@@ -253,12 +260,15 @@ pub(super) fn get(
     let options = GetOptions {
         accept: Some(ACCEPT),
         may_be_missing: true,
+        wants_headers: digest.is_none(),
         ..GetOptions::default()
     };
     let fetched = call.retrying(slice::from_ref(url), |_, url| {
         let mut body = call.body(url, &options)?;
+        tell_limits(url, &body.headers);
+        let stated = header(&body.headers, CONTENT_DIGEST).and_then(stated_digest);
         let bytes = body.read_whole(most_bytes, &call.cancel)?;
-        if let Some(digest) = digest {
+        if let Some(digest) = digest.or(stated.as_ref()) {
             let what = || format!("the document ({url})");
             check_digest(what, digest, &Digest::of(&bytes)).map_err(Failure::transient)?;
         }
@@ -277,14 +287,23 @@ enum Head {
 
 impl Head {
     fn of(response: &Response) -> Self {
-        let digest = response.header(CONTENT_DIGEST);
-        let digest = digest.and_then(|digest| read_digest(digest.trim()).ok());
+        let digest = response.header(CONTENT_DIGEST).and_then(stated_digest);
         match (response.status, digest) {
             (404, _) => Self::Missing,
             (200, Some(digest)) => Self::Digest(digest),
             _ => Self::Unknown,
         }
     }
+}
+
+/// Reads what a registry states; `None` if it is of a kind that cannot be compared.
+fn stated_digest(text: &str) -> Option<Digest> {
+    read_digest(text.trim()).ok()
+}
+
+fn header<'h>(headers: &'h [(String, String)], name: &str) -> Option<&'h str> {
+    let mut headers = headers.iter();
+    headers.find_map(|(other, value)| (other == name).then_some(value.as_str()))
 }
 
 /// Where a blob is, below its repository.
@@ -313,9 +332,9 @@ fn is_unsent(failure: &Failure) -> bool {
 }
 
 /// Says how many requests are left.
-fn tell_limits(url: &Url, response: &Response) {
+fn tell_limits(url: &Url, headers: &[(String, String)]) {
     let limits = LIMITS.iter();
-    let limits = limits.filter_map(|name| Some(format!("{name}: {}", response.header(name)?)));
+    let limits = limits.filter_map(|name| Some(format!("{name}: {}", header(headers, name)?)));
     let limits: Vec<String> = limits.collect();
     if !limits.is_empty() {
         debug!(%url, "{}", limits.join(", "));

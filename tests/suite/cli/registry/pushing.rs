@@ -9,7 +9,7 @@ use crate::support::bytes;
 use crate::support::disk::{names_in, write_files};
 use crate::support::oci::Registry;
 use crate::support::rack::Rack;
-use crate::support::server::{Request, Rule};
+use crate::support::server::{Request, Rule, Server};
 
 #[test]
 fn whoever_publishes_reads_how_to_pull_it() {
@@ -309,4 +309,46 @@ fn what_was_published_before_a_registry_refuses_is_told() {
     );
     assert!(registry.manifest_of("ours/agent", "1.0.0").is_some());
     assert_eq!(registry.manifest_of("ours/tiny", "1.0.0"), None);
+}
+
+#[test]
+fn one_request_at_most_is_refused_before_there_is_a_token() {
+    let names: Vec<String> = (0..16).map(|number| format!("{number}.bin")).collect();
+    let parts: Vec<Vec<u8>> = (0..16).map(|number| bytes(1000, number)).collect();
+    let files = names.iter().zip(&parts);
+    let files: Vec<_> = files
+        .map(|(name, part)| (name.as_str(), part.as_slice()))
+        .collect();
+    // Whoever reads may need no token where whoever writes does.
+    for is_public in [false, true] {
+        let (machine, registry, service) = (Rack::new(), Registry::start(), Server::start());
+        let folder = machine.temp.path().join("model");
+        write_files(&folder, &files);
+        service.put("/token", r#"{"token": "t", "expires_in": 300}"#);
+        let is_refused = move |request: &Request| {
+            let is_read = ["GET", "HEAD"].contains(&&*request.method);
+            !(is_public && is_read) && request.header("authorization") != Some("Bearer t")
+        };
+        let challenge = format!(
+            "Bearer realm=\"{}/token\",service=\"models\"",
+            service.url()
+        );
+        let refusal = Rule::when(is_refused).status(401);
+        let server = registry.server();
+        server.rule(refusal.header("www-authenticate", &challenge));
+        let line = format!(
+            "registry publish {} --to oci://{}/acme/m:v1",
+            folder.display(),
+            registry.host()
+        );
+        models(&machine, &line).success();
+        let refused = server.requests().into_iter();
+        let refused = refused.filter(|request| request.status == 401);
+        let refused = refused.map(|request| format!("{} {}", request.method, request.path));
+        let refused: Vec<String> = refused.collect();
+        assert_eq!(refused.len(), 1, "{refused:?}");
+        // A token to write, and one to read.
+        assert!(service.requests().len() <= 2);
+        assert!(registry.manifest_of("acme/m", "v1").is_some());
+    }
 }

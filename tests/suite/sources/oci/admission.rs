@@ -299,11 +299,10 @@ fn refusals_say_what_to_do() {
             "the registry denies access with the login of",
             "config.json: the server says 'DENIED: so it is'",
         ),
-        // HEAD has no body.
         (
             401,
             "the server refuses the user and password in",
-            "config.json (",
+            "config.json: the server says 'DENIED: so it is'",
         ),
     ] {
         let person = Person::logged_in();
@@ -376,10 +375,9 @@ fn limits_are_told_before_and_when_they_are_reached() {
         person.assert_refused(PULL, (5, "RATE_LIMITED"), &says, &[]);
     }
     let person = Person::new();
-    let is_head = |request: &Request| request.method == "HEAD";
     person
         .server()
-        .rule(limit(Rule::when(is_head), "76;w=21600"));
+        .rule(limit(Rule::when(is_manifest), "76;w=21600"));
     let ran = person.run(&format!("{PULL} --verbose"));
     assert!(
         ran.err

@@ -12,6 +12,7 @@ mod pulling;
 mod quirks;
 mod real;
 mod refusing;
+mod requests;
 mod reuse;
 mod tars;
 mod updating;

@@ -124,7 +124,7 @@ fn a_source_may_have_the_beginning_of_names() {
 
 #[test]
 fn a_registry_need_not_be_configured() {
-    let (machine, digest) = Machine::with_llama();
+    let (machine, _) = Machine::with_llama();
     let host = machine.registry.host();
     let typed = format!("oci://{host}/acme/llama:q4");
     let stored = format!("{}/acme/llama q4", host.replace(':', "_"));
@@ -161,13 +161,7 @@ fn a_registry_need_not_be_configured() {
         matches!(check.entries[0].freshness, Freshness::UpToDate),
         "{check:?}"
     );
-    assert_eq!(
-        machine.requests()[..2],
-        [
-            format!("HEAD {LLAMA}/manifests/q4"),
-            format!("GET {LLAMA}/manifests/{digest}"),
-        ]
-    );
+    assert_eq!(machine.requests()[0], format!("GET {LLAMA}/manifests/q4"));
     std::fs::remove_dir_all(machine.rack.index_cache()).unwrap();
     flip(&machine.rack.dir_of(&stored).join("model.gguf"), 9);
     let report = machine
