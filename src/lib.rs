@@ -133,6 +133,7 @@
 //! | [`Registry`](ErrorKind::Registry), [`Unverifiable`](ErrorKind::Unverifiable) | a registry is malformed, or lacks required digests | report it to the publisher |
 //! | [`DamagedCache`](ErrorKind::DamagedCache) | a cached registry is damaged | call [`Manager::sync`] |
 //! | [`LockStale`](ErrorKind::LockStale) | the sources no longer offer what is locked | [lock](Manager::lock) again, or pull with [`frozen`](field@lock::LockedOptions::frozen) |
+//! | [`UnusableLock`](ErrorKind::UnusableLock) | there is no lock, or it cannot be read | show it; the user locks something, or corrects the line |
 //! | [`OriginUnknown`](ErrorKind::OriginUnknown) | a record lacks where its model came from | pull the model again |
 //! | [`InsufficientSpace`](ErrorKind::InsufficientSpace), [`Permission`](ErrorKind::Permission), [`Storage`](ErrorKind::Storage), [`Exists`](ErrorKind::Exists), [`Collision`](ErrorKind::Collision) | the file system refuses | show it with its path |
 //! | [`Locked`](ErrorKind::Locked) | another process holds a lock for too long | try again; `holder` says which process |

@@ -9,7 +9,7 @@ use super::failure::{CliError, CliResult};
 use super::hint::hint;
 use super::render::safe;
 use super::session::Session;
-use crate::error::chain;
+use crate::error::{LockProblem, chain};
 use crate::{Error, ErrorKind};
 
 /// Ends a command after an error that `--json` has already printed in a report, but that is still to be printed as text.
@@ -42,7 +42,12 @@ pub(super) const LOCK_STALE: u8 = 9;
 /// Returns the exit code of a kind of error, as the documentation lists them.
 fn exit_code(kind: &ErrorKind) -> u8 {
     match kind {
-        ErrorKind::InvalidRef { .. } | ErrorKind::InvalidArgument { .. } => 2,
+        ErrorKind::InvalidRef { .. }
+        | ErrorKind::InvalidArgument { .. }
+        | ErrorKind::UnusableLock {
+            problem: LockProblem::Missing,
+            ..
+        } => 2,
         ErrorKind::ModelNotFound { .. }
         | ErrorKind::VersionNotFound { .. }
         | ErrorKind::NotRegistered { .. } => 3,

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::session::Session;
-use crate::error::{AuthFailure, CertificateProblem, TlsProblem};
+use crate::error::{AuthFailure, CertificateProblem, LockProblem, TlsProblem};
+use crate::lock::DEFAULT_FILE;
 use crate::manifest::RelPath;
 use crate::settings::Settings;
 use crate::transport::Scheme;
@@ -72,6 +73,21 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
             "'{path} lock --check' tells what has changed, '{path} lock' locks that; '{path} pull \
              --frozen' pulls what is locked"
         ),
+        ErrorKind::UnusableLock { problem, .. } => match problem {
+            LockProblem::Missing => format!(
+                "'{path} lock' writes one of all that is installed, '{path} lock MODEL' one of a model"
+            ),
+            LockProblem::Unmerged => format!(
+                "resolve the conflict, or keep one side and add what the other has with '{path} lock MODEL'"
+            ),
+            LockProblem::LaterVersion => format!(
+                "use the version of the program that wrote it, or a later one; or move it away and lock again with \
+                 '{path} lock MODEL'"
+            ),
+            LockProblem::Malformed => format!(
+                "restore it from version control, or move it away and lock again with '{path} lock MODEL'"
+            ),
+        },
         ErrorKind::RegistryTooLarge { .. } => "keep only the N highest versions of each model \
              with --keep-versions N, or raise the limit with --max-size"
             .into(),
@@ -145,8 +161,18 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
         ErrorKind::IndexNotFound { origin, .. } => format!("check the URL in {origin}"),
         ErrorKind::Network {
             server_code: Some(code),
+            url,
             ..
-        } if code == "NoSuchBucket" => "check the bucket in the URL of the source".into(),
+        } if code == "NoSuchBucket" => {
+            let bucket = url.authority();
+            match session.verb {
+                "registry" => format!("create the bucket '{bucket}' first, or correct its name in --to"),
+                "mirror" => format!(
+                    "correct the name of the bucket '{bucket}' in --to or in the URL of the source, or create it first"
+                ),
+                _ => "check the bucket in the URL of the source".into(),
+            }
+        }
         ErrorKind::Network {
             server_code: Some(code),
             ..
@@ -184,10 +210,11 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
             "check the host in the URL and the network of this machine, or try again later".into()
         }
         ErrorKind::Network { .. } | ErrorKind::RateLimited { .. } => "try again later".into(),
-        ErrorKind::HashMismatch { .. } | ErrorKind::SizeMismatch { .. } => {
-            "the files on the server are damaged or have changed: tell the operator of the source"
-                .into()
-        }
+        ErrorKind::HashMismatch { .. } | ErrorKind::SizeMismatch { .. } => match &session.lock {
+            Some(lock) => lock_or_source(path, lock),
+            None => "the files on the server are damaged or have changed: tell the operator of the source"
+                .into(),
+        },
         ErrorKind::InsufficientSpace { .. } if is_registry => {
             "free some space and try again: the registry is unchanged".into()
         }
@@ -316,9 +343,18 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
             "set {variable} to a valid token with access, or open the URL in a browser to see \
              what the server says"
         ),
-        ErrorKind::WebPage { .. } => "open the URL in a browser: the server or the network may \
-             ask to sign in; check the URL of the source, too"
-            .into(),
+        ErrorKind::WebPage { url, .. } if url.scheme() == Scheme::S3 => {
+            "check the endpoint of the object store (AWS_ENDPOINT_URL_S3): a page comes from a console, or from a \
+             network that asks to sign in"
+                .into()
+        }
+        ErrorKind::WebPage { .. } => format!(
+            "open the URL in a browser: the server or the network may ask to sign in; check {}, too",
+            match is_registry {
+                true => "the address that was given",
+                false => "the URL of the source",
+            }
+        ),
         ErrorKind::NoSource => session.how_to_add_a_source(),
         ErrorKind::Collision { .. } => format!("remove the other one first with '{path} remove'"),
         ErrorKind::Exists { .. } if session.verb == "tag" => {
@@ -336,6 +372,19 @@ fn is_of_user(session: &Session, path: &Path) -> bool {
         path.starts_with(settings.store_dir) || path.starts_with(settings.cache_dir)
     };
     matches!(session.verb, "copy" | "lock" | "mirror") && !session.settings().is_some_and(is_ours)
+}
+
+/// What to do where bytes are not what a lock says.
+fn lock_or_source(path: &str, lock: &Path) -> String {
+    let (lock, file) = (lock.display(), lock != Path::new(DEFAULT_FILE));
+    let file = match file {
+        true => format!(" --file {}", shell_quoted(&lock.to_string())),
+        false => String::new(),
+    };
+    format!(
+        "the digest in {lock} is wrong, or the files on the server are: '{path} lock --check{file}' tells whether they are \
+         offered as they are locked; if so, tell the operator of the source"
+    )
 }
 
 /// What to do where an OCI registry denies access.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgMatches, Command, value_parser};
 use serde::Serialize;
 
-use super::args::{self, Which, flag, is_set, option, text, value};
+use super::args::{self, LOCKED, Which, flag, is_set, option, text, value};
 use super::failure::CliResult;
 use super::session::Session;
 use super::several::{self, Failures, Named};
@@ -19,7 +19,6 @@ use crate::mirror::{
 use crate::quantity::ByteSize;
 
 const TO: &str = "modelrack_to";
-const LOCKED: &str = "modelrack_locked";
 const CHUNK_SIZE: &str = "modelrack_chunk-size";
 const CHUNKING: &str = "modelrack_chunking";
 const SHARDS: &str = "modelrack_shards";

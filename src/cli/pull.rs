@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, ArgMatches, Command, value_parser};
 
-use super::args::{self, Which, all, flag, is_set, option, string, value};
+use super::args::{self, FROZEN, LOCKED, Which, all, flag, is_set, option, string, value};
 use super::failure::CliResult;
 use super::pulled::print_pulled;
 use super::session::Session;
@@ -14,8 +14,6 @@ use crate::lock::{DEFAULT_FILE, LockedOptions};
 
 const INCLUDE: &str = "modelrack_include";
 const EXCLUDE: &str = "modelrack_exclude";
-const LOCKED: &str = "modelrack_locked";
-const FROZEN: &str = "modelrack_frozen";
 const REQUIRE_HASHES: &str = "modelrack_require-hashes";
 
 pub(super) const EXAMPLES: &str = "

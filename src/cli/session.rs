@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -43,6 +43,8 @@ pub(super) struct Session {
     warnings: Warnings,
     /// The name of the command that runs.
     pub(super) verb: &'static str,
+    /// The lock that says what it has to do, if one does.
+    pub(super) lock: Option<PathBuf>,
 }
 
 impl Session {
@@ -53,6 +55,10 @@ impl Session {
         let console = console.in_locale(&environment);
         let levels = std::iter::successors(Some(tree), |matches| Some(matches.subcommand()?.1));
         let anywhere = |id: &str| levels.clone().any(|matches| is_set(matches, id));
+        let lock = levels.clone().find_map(|matches| {
+            let [locked, frozen] = [args::LOCKED, args::FROZEN].map(|id| args::value(matches, id));
+            locked.or(frozen).cloned()
+        });
         let output = Output {
             json: mount.output.json || anywhere(args::JSON),
             quiet: mount.output.quiet || anywhere(args::QUIET),
@@ -71,6 +77,7 @@ impl Session {
             warnings: Warnings::new(console.clone(), label),
             path: path.unwrap_or_else(|| mount.example_path()),
             verb: verb.map_or("", |verb| verb.name),
+            lock,
             manager: mount.open_manager(environment),
             console,
             output,

@@ -56,6 +56,20 @@ pub enum TlsProblem {
     Failed,
 }
 
+/// Why a lock cannot be used. The [module documentation](crate::error) has an example.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LockProblem {
+    /// There is none.
+    Missing,
+    /// It is not written as a lock is, or names what cannot be.
+    Malformed,
+    /// A merge left the marks of a conflict in it.
+    Unmerged,
+    /// It was written by a later version of this crate.
+    LaterVersion,
+}
+
 /// What went wrong. The [module documentation](crate::error) has an example for every kind.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -282,6 +296,15 @@ pub enum ErrorKind {
         /// The models, as `group/model version`; never empty.
         models: Vec<String>,
     },
+    /// A lock cannot be read.
+    UnusableLock {
+        /// Its path, or what else names it.
+        location: String,
+        /// The problem.
+        problem: LockProblem,
+        /// The problem in words, with the line.
+        message: String,
+    },
     /// An operation of the file system failed.
     Storage {
         /// The operation, such as "write".
@@ -425,7 +448,12 @@ impl ErrorKind {
             Self::NotPublishable { .. } => "NOT_PUBLISHABLE",
             Self::LockStale { .. } => "LOCK_STALE",
             Self::InvalidRef { .. } => "INVALID_REF",
-            Self::InvalidArgument { .. } => "INVALID_ARGUMENT",
+            Self::InvalidArgument { .. }
+            | Self::UnusableLock {
+                problem: LockProblem::Missing,
+                ..
+            } => "INVALID_ARGUMENT",
+            Self::UnusableLock { .. } => "REGISTRY_ERROR",
             Self::ModelNotFound { .. } | Self::NotRegistered { .. } => "MODEL_NOT_FOUND",
             Self::VersionNotFound { .. } => "VERSION_NOT_FOUND",
             Self::NotSynced { .. } => "NOT_SYNCED",

@@ -10,7 +10,7 @@
 //! A program handles the kinds that it can do something about, and shows the others. What a caller can do:
 //!
 //! ```
-//! use modelrack::error::{AuthFailure, CertificateProblem, TlsProblem};
+//! use modelrack::error::{AuthFailure, CertificateProblem, LockProblem, TlsProblem};
 //! use modelrack::{Error, ErrorKind};
 //!
 //! /// The model, or how it was named.
@@ -95,6 +95,8 @@
 //!         ErrorKind::OriginUnknown { source_name } => format!("pull the model from {source_name} again"),
 //!         ErrorKind::NotRegistered { id, near } => format!("no {id} in the project; is it one of {near:?}?"),
 //!         ErrorKind::LockStale { path, models } => format!("lock {models:?} again in {}", path.display()),
+//!         ErrorKind::UnusableLock { location, problem: LockProblem::Missing, .. } => format!("lock something into {location}"),
+//!         ErrorKind::UnusableLock { location, message, .. } => format!("correct {location}: {message}"),
 //!         ErrorKind::NotPublishable { findings } => format!("correct first: {}", findings.join("; ")),
 //!         ErrorKind::DamagedRegistry { path, message, source } => {
 //!             format!("restore {} from version control: {message} ({source:?})", path.display())
@@ -160,7 +162,7 @@ use std::time::Duration;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 pub(crate) use io::{IoContext, is_missing};
-pub use kind::{AuthFailure, CertificateProblem, ErrorKind, TlsProblem};
+pub use kind::{AuthFailure, CertificateProblem, ErrorKind, LockProblem, TlsProblem};
 
 pub use crate::digest::InvalidDigest;
 pub use crate::relpath::InvalidName;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{AuthFailure, ErrorKind};
+use super::{AuthFailure, ErrorKind, LockProblem};
 use crate::relpath::shown;
 use crate::size::sizes_apart;
 use crate::url::Scheme;
@@ -169,6 +169,14 @@ impl fmt::Display for ErrorKind {
             Self::NotPublishable { findings } => {
                 write!(f, "cannot publish the project: {}", findings.join("; "))
             }
+            Self::UnusableLock {
+                location,
+                problem: LockProblem::Missing,
+                message,
+            } => write!(f, "{message}: {location}"),
+            Self::UnusableLock {
+                location, message, ..
+            } => write!(f, "{message} ({location})"),
             Self::LockStale { path, models } => {
                 let (first, path) = (models.first().map_or("", String::as_str), path.display());
                 match models.len() {

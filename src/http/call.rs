@@ -137,7 +137,8 @@ impl Call {
     /// Sends a request of any method once; returns the response if it is a success, or has one of these statuses. No
     /// redirect is followed.
     pub(crate) fn send(&self, request: &Outgoing<'_>, also: &[u16]) -> Result<Response, Failure> {
-        let (response, sent) = self.client.exchange(request, &self.cancel)?;
+        let (mut response, sent) = self.client.exchange(request, &self.cancel)?;
+        response.refuse_page(request)?;
         match response.is_success() || also.contains(&response.status) {
             true => Ok(response),
             false => Err(self

@@ -3,6 +3,11 @@
 //! A page is told by its first bytes, together with what the server says that it is. Where a digest is known, it decides:
 //! a file of a model may be a web page, and what only looks like one is right if its digest is.
 
+use std::io::{self, Cursor, Read};
+use std::mem;
+
+use super::outgoing::Outgoing;
+use super::transport::{Method, Response};
 use super::{Body, Failure};
 use crate::error::{ErrorKind, Result};
 use crate::progress::CancelToken;
@@ -34,15 +39,10 @@ impl PageSigns {
         token_variable: Option<&'static str>,
         content_type: Option<&str>,
     ) -> Self {
-        let content_type = content_type.unwrap_or_default();
-        let media_type = content_type.split(';').next().unwrap_or_default().trim();
-        let is_labelled = ["text/html", "application/xhtml+xml"]
-            .iter()
-            .any(|page| media_type.eq_ignore_ascii_case(page));
         Self {
             requested: requested.clone(),
             token_variable,
-            is_labelled,
+            is_labelled: is_label(content_type),
             is_refused: false,
             head: Vec::new(),
             passed: 0,
@@ -77,15 +77,55 @@ impl PageSigns {
 
     /// The first bytes as text in lower case, without what may stand before a page.
     fn beginning(&self) -> String {
-        let text = String::from_utf8_lossy(&self.head);
-        let text = text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
-        text.to_ascii_lowercase()
+        beginning(&self.head)
     }
 
     fn is_page(&self) -> bool {
         let beginning = self.beginning();
         let is_one = |tag| beginning.starts_with(tag);
         BEGINNINGS.into_iter().any(is_one) || (self.is_labelled && is_one("<"))
+    }
+}
+
+fn beginning(head: &[u8]) -> String {
+    let text = String::from_utf8_lossy(head);
+    let text = text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+    text.to_ascii_lowercase()
+}
+
+/// Whether this is the media type of pages.
+fn is_label(content_type: Option<&str>) -> bool {
+    let content_type = content_type.unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    let mut pages = ["text/html", "application/xhtml+xml"].iter();
+    pages.any(|page| media_type.eq_ignore_ascii_case(page))
+}
+
+impl Response {
+    /// Refuses a web page in place of what the interface of a server answers: a success that is labelled as one, and that
+    /// begins like one if it has a body.
+    pub(super) fn refuse_page(&mut self, request: &Outgoing<'_>) -> Result<(), Failure> {
+        if !self.is_success() || !is_label(self.header("content-type")) {
+            return Ok(());
+        }
+        let mut head = Vec::new();
+        let begun = (&mut self.body)
+            .take(HEAD_BYTES as u64)
+            .read_to_end(&mut head);
+        let is_page = match request.method {
+            Method::Head => true,
+            _ => begun.is_ok() && beginning(&head).starts_with('<'),
+        };
+        if is_page {
+            return Err(Failure::last(ErrorKind::WebPage {
+                url: Box::new(request.url.clone()),
+                requested: Box::new(request.url.clone()),
+                token_variable: None,
+            }));
+        }
+        let rest = mem::replace(&mut self.body, Box::new(io::empty()));
+        self.body = Box::new(Cursor::new(head).chain(rest));
+        Ok(())
     }
 }
 

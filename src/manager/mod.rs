@@ -485,8 +485,8 @@ pub trait Manager: Send + Sync + Debug {
     /// Compares a lock with what the sources offer, and changes nothing. [`LockReport`] has an example.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] if there is no lock, or a model that is named is not in it; [`ErrorKind::Registry`] if the
-    /// file is no lock.
+    /// [`ErrorKind::UnusableLock`] if there is no lock, or none that can be read; [`ErrorKind::InvalidArgument`] if a model that
+    /// is named is not in it.
     fn check_lock(&self, options: &LockOptions) -> Result<LockReport> {
         unsupported("check_lock")
     }

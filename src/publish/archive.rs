@@ -20,12 +20,12 @@ const INDEX: &str = "models.json";
 pub(super) struct ArchiveWriter(TarWriter);
 
 impl ArchiveWriter {
-    /// Reads what is there, and keeps others from writing to it until the end.
+    /// Reads what is there, and keeps others from writing to it until the end, unless nothing will be written.
     ///
     /// # Errors
     /// [`Registry`](crate::ErrorKind::Registry) if there is something else.
-    pub(super) fn open(path: &Path, cancel: &CancelToken) -> Result<Self> {
-        let tar = TarWriter::open(path, INDEX, cancel)?;
+    pub(super) fn open(path: &Path, cancel: &CancelToken, is_rehearsal: bool) -> Result<Self> {
+        let tar = TarWriter::open(path, INDEX, cancel, is_rehearsal)?;
         if !tar.is_new() && tar.read(INDEX, MAX_INDEX_BYTES)?.is_none() {
             let message = "it is no registry: it has no models.json";
             return Err(Error::registry(path.display(), message));

@@ -41,7 +41,8 @@ pub(super) struct TarWriter {
     index: &'static str,
     state: Mutex<State>,
     room: Room,
-    _lock: FileLock,
+    /// `None` where nothing will be written.
+    _lock: Option<FileLock>,
 }
 
 #[derive(Debug)]
@@ -58,13 +59,20 @@ struct State {
 }
 
 impl TarWriter {
-    /// Reads what is there, and keeps others from writing to it until the end.
-    pub(super) fn open(path: &Path, index: &'static str, cancel: &CancelToken) -> Result<Self> {
+    /// Reads what is there, and keeps others from writing to it until the end, unless nothing will be written.
+    pub(super) fn open(
+        path: &Path,
+        index: &'static str,
+        cancel: &CancelToken,
+        is_rehearsal: bool,
+    ) -> Result<Self> {
         let mut lock = std::ffi::OsString::from(".");
         lock.push(path.file_name().unwrap_or_default());
         lock.push(".lock");
         let lock = path.with_file_name(lock);
-        let lock = FileLock::acquire(&lock, true, Some(RECORD_LIMIT), cancel, &|_| {})?;
+        let acquire = || FileLock::acquire(&lock, true, Some(RECORD_LIMIT), cancel, &|_| {});
+        // The lock is a file as well, and may be the first in its folder.
+        let lock = (!is_rehearsal).then(acquire).transpose()?;
         let before = match File::open(path) {
             Ok(file) => {
                 let members = TarMembers::read(&file, path)?;

@@ -21,7 +21,7 @@ use super::rehearsal::RehearsedRegistry;
 use super::tar::is_tar;
 use crate::catalog::Metadata;
 use crate::env::Environment;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::http::call::Call;
 use crate::model::ModelRef;
 use crate::progress::CancelToken;
@@ -88,6 +88,8 @@ pub(crate) struct Opening<'a> {
     pub(crate) cancel: &'a CancelToken,
     /// Whether to write where nothing keeps two publishers apart.
     pub(crate) force: bool,
+    /// Whether nothing will be written at all.
+    pub(crate) is_rehearsal: bool,
 }
 
 /// A target, opened for writing.
@@ -322,7 +324,11 @@ impl PublishTarget {
             network,
             cancel,
             force,
+            is_rehearsal,
         } = *opening;
+        if let Some(path) = self.folder() {
+            check_place(path)?;
+        }
         if let Some(tag) = self.tag().filter(|_| several) {
             return Err(Error::argument(format!(
                 "the tag '{tag}' is for one model: several have versions of their own"
@@ -331,7 +337,10 @@ impl PublishTarget {
         let place = match &self.0 {
             Place::Folder(path) => {
                 let writer: Box<dyn RegistryWriter> = match is_tar(path) {
-                    true => Box::new(ArchiveWriter::open(path, cancel)?),
+                    true => {
+                        let writer = ArchiveWriter::open(path, cancel, is_rehearsal);
+                        Box::new(writer.map_err(|error| no_tar(path, error))?)
+                    }
                     false => Box::new(FolderWriter::new(path)),
                 };
                 return Ok(Destination::Chunked(writer));
@@ -342,7 +351,9 @@ impl PublishTarget {
                 return Ok(Destination::Chunked(Box::new(writer)));
             }
             Place::Layout { folder, .. } => {
-                ArtifactPlace::layout(folder.clone(), cancel)?.of_several(several)
+                let place = ArtifactPlace::layout(folder.clone(), cancel, is_rehearsal);
+                let place = place.map_err(|error| no_tar(folder, error))?;
+                place.of_several(several)
             }
             Place::Registry {
                 host,
@@ -356,6 +367,32 @@ impl PublishTarget {
             }
         };
         Ok(Destination::Artifacts(place.with_tag(self.tag())))
+    }
+}
+
+/// Refuses a place below a file.
+fn check_place(path: &Path) -> Result<()> {
+    let mut above = path.ancestors().skip(1);
+    match above.find(|it| it.exists()) {
+        Some(file) if file.is_file() => Err(Error::argument(format!(
+            "cannot write to {}: {} is a file, and no folder",
+            path.display(),
+            file.display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Says what would be done with a file that is not called like a tar, and is none.
+fn no_tar(path: &Path, error: Error) -> Error {
+    let is_called_so = path.extension().is_some_and(|it| it == "tar");
+    match error.kind() {
+        ErrorKind::Registry { .. } if !is_called_so => Error::registry_from(
+            path.display(),
+            "a file is there, and no tar that could be added to: name a folder, or a file that ends with .tar",
+            error,
+        ),
+        _ => error,
     }
 }
 

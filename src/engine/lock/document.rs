@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use super::locked::LockedModel;
 use super::wire::{LockWire, line_of, merge_marker, reason};
-use crate::error::{Error, IoContext, Result, is_missing};
+use crate::error::{Error, ErrorKind, IoContext, LockProblem, Result, is_missing};
 use crate::model::ModelRef;
 use crate::size::sizes_apart;
 
@@ -52,14 +52,23 @@ pub struct Lock {
     pub(super) models: BTreeMap<ModelRef, LockedModel>,
 }
 
+fn unusable(location: impl Display, problem: LockProblem, message: String) -> Error {
+    Error::from(ErrorKind::UnusableLock {
+        location: location.to_string(),
+        problem,
+        message,
+    })
+}
+
 impl Lock {
     /// Reads a lock; [`Lock`] has an example.
     ///
     /// # Errors
-    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) if there is none; those of [`Lock::parse`].
+    /// [`UnusableLock`](ErrorKind::UnusableLock) if there is none; those of [`Lock::parse`].
     pub fn read(path: &Path) -> Result<Self> {
         Self::read_if_there(path)?.ok_or_else(|| {
-            Error::argument(format!("there is no lock: {}", path.display())).naming(path)
+            let message = "there is no lock".into();
+            unusable(path.display(), LockProblem::Missing, message).naming(path)
         })
     }
 
@@ -73,7 +82,8 @@ impl Lock {
         let mut limited = file.take(MAX_LOCK_BYTES + 1);
         limited.read_to_end(&mut bytes).at("read", path)?;
         let text = String::from_utf8(bytes).map_err(|error| {
-            Error::registry_from(path.display(), "the lock is malformed", error)
+            let message = format!("the lock is malformed: {error}");
+            unusable(path.display(), LockProblem::Malformed, message)
         })?;
         Self::parse(&text, path.display()).map(Some)
     }
@@ -81,22 +91,25 @@ impl Lock {
     /// Parses a lock; `location` names it in errors. Keys that are unknown here are ignored. [`Lock`] has an example.
     ///
     /// # Errors
-    /// [`Registry`](crate::ErrorKind::Registry) if it is malformed, of a later version, or names a file that no system can
+    /// [`UnusableLock`](ErrorKind::UnusableLock) if it is malformed, of a later version, or names a file that no system can
     /// have.
     pub fn parse(text: &str, location: impl Display) -> Result<Self> {
         #[derive(Deserialize)]
         struct VersionWire {
             version: Option<i64>,
         }
-        let refuse = |message: String| Error::registry(&location, message);
+        let refuse = |message: String| unusable(&location, LockProblem::Malformed, message);
         if text.len() as u64 > MAX_LOCK_BYTES {
             let [_, most] = sizes_apart(text.len() as u64, MAX_LOCK_BYTES);
             return Err(refuse(format!("the lock has more than {most}")));
         }
         let malformed = |error: &toml::de::Error| match merge_marker(text) {
-            Some((line, marker)) => refuse(format!(
-                "line {line}: a merge is unfinished here, '{marker}' stands where its conflict was not resolved"
-            )),
+            Some((line, marker)) => {
+                let message = format!(
+                    "line {line}: a merge is unfinished here, '{marker}' stands where its conflict was not resolved"
+                );
+                unusable(&location, LockProblem::Unmerged, message)
+            }
             None => refuse(format!("the lock is malformed: {}", reason(error, text))),
         };
         let head: VersionWire = toml::from_str(text).map_err(|error| malformed(&error))?;
@@ -104,9 +117,13 @@ impl Lock {
             Some(VERSION) => {}
             None => return Err(refuse("the lock has no version".into())),
             Some(other) => {
-                return Err(refuse(format!(
-                    "the lock has version {other}, and only version {VERSION} can be read"
-                )));
+                let message =
+                    format!("the lock has version {other}, and only version {VERSION} can be read");
+                let problem = match other > VERSION {
+                    true => LockProblem::LaterVersion,
+                    false => LockProblem::Malformed,
+                };
+                return Err(unusable(&location, problem, message));
             }
         }
         let wire: LockWire = toml::from_str(text).map_err(|error| malformed(&error))?;

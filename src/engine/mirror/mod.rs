@@ -197,6 +197,7 @@ impl Engine {
             network: &network,
             cancel: &options.cancel,
             force: options.force,
+            is_rehearsal: !is_writing,
         })?;
         let mirroring = Mirroring {
             engine: self,

@@ -360,6 +360,7 @@ impl PublishOptions {
             network: &|| self.network(),
             cancel: &self.cancel,
             force: self.force,
+            is_rehearsal: self.dry_run,
         })?;
         Ok(match self.dry_run {
             true => destination.rehearsed(),

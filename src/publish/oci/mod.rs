@@ -108,9 +108,9 @@ struct Repositories {
 
 impl ArtifactPlace {
     /// An image layout in a folder or a tar.
-    pub(super) fn layout(path: PathBuf, cancel: &CancelToken) -> Result<Self> {
+    pub(super) fn layout(path: PathBuf, cancel: &CancelToken, is_rehearsal: bool) -> Result<Self> {
         let place = match is_tar(&path) {
-            true => Place::Tar(Arc::new(TarLayout::open(&path, cancel)?)),
+            true => Place::Tar(Arc::new(TarLayout::open(&path, cancel, is_rehearsal)?)),
             false => Place::Layout(path),
         };
         Ok(Self {

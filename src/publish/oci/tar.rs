@@ -37,9 +37,9 @@ pub(super) struct TarLayoutWriter {
 }
 
 impl TarLayout {
-    /// Reads what is there, and keeps others from writing to it until the end.
-    pub(super) fn open(path: &Path, cancel: &CancelToken) -> Result<Self> {
-        let tar = TarWriter::open(path, INDEX, cancel)?;
+    /// Reads what is there, and keeps others from writing to it until the end, unless nothing will be written.
+    pub(super) fn open(path: &Path, cancel: &CancelToken, is_rehearsal: bool) -> Result<Self> {
+        let tar = TarWriter::open(path, INDEX, cancel, is_rehearsal)?;
         let json = match tar.read(INDEX, MAX_DOCUMENT_BYTES)? {
             Some(json) => serde_json::from_slice(&json).map_err(|error| {
                 Error::registry_from(path.display(), "the index is malformed", error)

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! It holds one repository as a rule, which is called like the folder or tar. A tag may also be a whole reference, as `podman`
-//! and containerd write them: then, that is the repository, with `_` in front of a port, as on disk. A tar is not unpacked: what is in it is read where it is.
+//! and containerd write them: then, that is the repository, with `_` in front of a port, as on disk; where it is the only one,
+//! the name of the folder stands for it, too. A tar is not unpacked: what is in it is read where it is.
 //!
 //! [image layout]: https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md
 
@@ -68,6 +69,22 @@ impl Layout<'_> {
         Ok(manifests.filter_map(|it| self.tagged_as(it)).collect())
     }
 
+    /// The repository that a name stands for: the folder's own name also stands for the only one in it, whatever other tools
+    /// call that.
+    fn meant<'n>(&self, tagged: &'n [Tagged], name: &'n str) -> &'n str {
+        let is_there = || tagged.iter().any(|it| it.repository == name);
+        match tagged {
+            [first, rest @ ..]
+                if name == self.place.host
+                    && !is_there()
+                    && rest.iter().all(|it| it.repository == first.repository) =>
+            {
+                &first.repository
+            }
+            _ => name,
+        }
+    }
+
     fn tagged_as(&self, manifest: &Descriptor) -> Option<Tagged> {
         let name = name_of(manifest)?;
         let begin = name.rfind('/').map_or(0, |slash| slash + 1);
@@ -95,9 +112,12 @@ impl Documents for Layout<'_> {
             Reference::Digest(digest) => return self.manifest(repository, digest),
             Reference::Tag(tag) => tag,
         };
-        let mut tagged = self.tagged()?.into_iter();
-        let found = tagged.find(|it| it.repository == repository && it.tag == tag);
-        let Some(Tagged { digest, .. }) = found else {
+        let tagged = self.tagged()?;
+        let meant = self.meant(&tagged, repository);
+        let found = tagged
+            .iter()
+            .find(|it| it.repository == meant && it.tag == tag);
+        let Some(&Tagged { digest, .. }) = found else {
             return Ok(None);
         };
         let missing = || missing_manifest(self.place.api.join(INDEX));
@@ -117,9 +137,10 @@ impl Documents for Layout<'_> {
     }
 
     fn tags(&self, repository: &str) -> Result<Option<Vec<String>>> {
-        let tagged = self.tagged()?.into_iter();
-        let tags = tagged.filter(|it| it.repository == repository);
-        let tags: BTreeSet<String> = tags.map(|it| it.tag).collect();
+        let tagged = self.tagged()?;
+        let meant = self.meant(&tagged, repository);
+        let tags = tagged.iter().filter(|it| it.repository == meant);
+        let tags: BTreeSet<String> = tags.map(|it| it.tag.clone()).collect();
         Ok((!tags.is_empty()).then(|| tags.into_iter().collect()))
     }
 

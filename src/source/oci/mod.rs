@@ -27,6 +27,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::authority::Authority;
 use crate::http::call::Call;
 use crate::manifest::Manifest;
+use crate::relpath::listed;
 use crate::source::cache::RegistryCache;
 use crate::source::content_stores::content_stores;
 use crate::source::places::{DigestPlaces, Elsewhere, Places};
@@ -52,6 +53,8 @@ pub(crate) const SOURCE_ANNOTATION: &str = "modelrack.source";
 /// A registry or a layout; lists of tags are fetched at once.
 type Asked<'a> = dyn Documents + Sync + 'a;
 
+/// How many tags an error names.
+const SHOWN_TAGS: usize = 5;
 /// The tag that is meant when none is named, where there is one.
 const DEFAULT_TAG: &str = "latest";
 
@@ -146,9 +149,12 @@ impl Oci {
             }
             Err(error) => return Err(error),
         };
-        let tags = tags.ok_or_else(|| self.not_found(path))?;
+        let Some(tags) = tags else {
+            return Err(self.not_found(registry, path));
+        };
         let offered: Vec<&str> = tags.iter().map(String::as_str).collect();
-        let only = choose_version(&self.identity.full_name(path), &offered, version)?;
+        let only = choose_version(&self.identity.full_name(path), &offered, version);
+        let only = only.map_err(|error| self.with_tags(error, &offered))?;
         let found = registry.resolve(repository, Reference::Tag(only))?;
         let gone = || {
             Error::from(ErrorKind::VersionNotFound {
@@ -161,7 +167,40 @@ impl Oci {
         Ok((only.to_owned().into(), found.ok_or_else(gone)?))
     }
 
-    fn not_found(&self, path: &str) -> Error {
+    /// No command lists the tags where nobody configured a source: the error of one that is not there names the last ones.
+    fn with_tags(&self, error: Error, offered: &[&str]) -> Error {
+        match error.kind() {
+            ErrorKind::VersionNotFound {
+                model,
+                version,
+                near,
+                ..
+            } if near.is_empty() && !self.is_configured => {
+                let last = offered.iter().rev().take(SHOWN_TAGS);
+                Error::from(ErrorKind::VersionNotFound {
+                    model: model.clone(),
+                    version: version.clone(),
+                    near: last.map(|tag| (*tag).to_owned()).collect(),
+                    is_revision: false,
+                })
+            }
+            _ => error,
+        }
+    }
+
+    fn not_found(&self, registry: &Asked<'_>, path: &str) -> Error {
+        if self.place.is_layout() && !self.is_configured {
+            let location = self.place.location();
+            let names = registry.catalogue().ok().flatten().unwrap_or_default();
+            return match names.as_slice() {
+                [] => Error::registry(location, "the OCI layout has no manifest with a tag"),
+                names => Error::argument(format!(
+                    "the OCI layout has several models, {}: a source names one of them, with oci = \"{location}\" in \
+                     the configuration",
+                    listed(names)
+                )),
+            };
+        }
         let host = (!self.place.is_layout()).then(|| self.place.host.clone());
         Error::from(ErrorKind::ModelNotFound {
             model: self.identity.full_name(path),

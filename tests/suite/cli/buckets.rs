@@ -198,6 +198,19 @@ fn a_bucket_that_vanishes_ends_with_5() {
     let spoil = |store: &S3| store.change(|state| state.has_bucket = false);
     let said = "NoSuchBucket: The specified bucket does not exist";
     assert_refused(&all(), spoil, 5, said);
+    assert_refused(
+        &[PULL],
+        spoil,
+        5,
+        "hint: check the bucket in the URL of the source",
+    );
+    let hint = "hint: correct the name of the bucket 'models' in --to or in the URL of the source";
+    assert_refused(&[MIRROR], spoil, 5, hint);
+    #[cfg(feature = "author")]
+    {
+        let hint = "hint: create the bucket 'models' first, or correct its name in --to";
+        assert_refused(&[PUBLISH], spoil, 5, hint);
+    }
     // After any of the requests.
     for number in 2..=8 {
         let spoil = |store: &S3| {
@@ -246,8 +259,13 @@ fn a_list_that_is_none_ends_with_1() {
     let spoil = |store: &S3| {
         store.server.rule(Rule::any().html());
     };
-    assert_refused(&[PULL], spoil, 1, "a web page instead of the data");
-    assert_refused(&writing(), spoil, 1, "the index is malformed");
+    assert_refused(&all(), spoil, 1, "a web page instead of the data");
+    let hint = "hint: check the endpoint of the object store (AWS_ENDPOINT_URL_S3)";
+    assert_refused(&all(), spoil, 1, hint);
+    let spoil = |store: &S3| {
+        store.server.rule(Rule::path_contains("list-type=2").html());
+    };
+    assert_refused(&writing(), spoil, 1, "a web page instead of the data");
 }
 
 #[test]

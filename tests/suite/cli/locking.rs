@@ -167,34 +167,39 @@ fn a_lock_that_cannot_be_right_ends_with_a_code_that_tells_why() {
             "of a later version",
             good.replace("version = 1", "version = 2"),
             ["REGISTRY_ERROR", "version 2"],
+            "use the version of the program that wrote it",
             1,
         ),
         (
             "with a digest that is none",
             good.replace(&digest, "0123"),
             ["REGISTRY_ERROR", "the digest '0123'"],
+            "restore it from version control",
             1,
         ),
         (
             "with the digest of another file",
             good.replace(&digest, &other),
             ["HASH_MISMATCH", "the file 'config.json' of 'g/m v1'"],
+            "models.lock is wrong, or the files on the server are",
             6,
         ),
         (
             "with a path that leaves the folder",
             good.replace("\"config.json\"", "\"../config.json\""),
             ["REGISTRY_ERROR", "the path '../config.json'"],
+            "restore it from version control",
             1,
         ),
         (
             "with the marks of a merge",
             good.replace("kind = ", "<<<<<<< HEAD\nkind = "),
             ["REGISTRY_ERROR", "a merge is unfinished"],
+            "resolve the conflict",
             1,
         ),
     ];
-    for (what, bad, [code, words], exit) in cases {
+    for (what, bad, [code, words], hint, exit) in cases {
         assert_ne!(bad, good, "{what}");
         fs::write(file(&rack), bad).unwrap();
         for how in ["locked", "frozen"] {
@@ -203,6 +208,12 @@ fn a_lock_that_cannot_be_right_ends_with_a_code_that_tells_why() {
             assert_eq!((ran.code, &error["code"]), (exit, &json!(code)), "{what}");
             let said = error.to_string();
             assert!(said.contains(words), "{what}: {said}");
+            let said = error["hint"].as_str().unwrap();
+            assert!(said.contains(hint), "{what}: {said}");
+        }
+        // What the hint names tells.
+        if exit == 6 {
+            assert_eq!(lock(&rack, "--check").code, 9);
         }
         assert_eq!(rack.listed().0, Vec::<String>::new(), "{what}");
     }
@@ -257,7 +268,11 @@ fn what_cannot_be_done_with_a_lock_is_said() {
     );
     assert!(!file(&rack).exists());
     assert_eq!(lock(&rack, "g/none v1").code, 3);
-    assert_eq!(pull(&rack, "frozen", "").code, 2, "there is no lock");
+    let ran = pull(&rack, "frozen", "");
+    assert_eq!(ran.code, 2);
+    assert!(ran.err.contains("there is no lock: "), "{ran:?}");
+    let hint = "hint: 'rack models lock' writes one of all that is installed";
+    assert!(ran.err.contains(hint), "{ran:?}");
     lock(&rack, "g/m v1").success();
     assert_eq!(pull(&rack, "frozen", "g/none").code, 2);
     for line in [

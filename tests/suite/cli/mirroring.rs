@@ -51,6 +51,40 @@ fn it_says_what_is_new_and_what_a_dry_run_would_take() {
     assert_eq!(mirror(&rack, "").code, 2);
 }
 
+#[test]
+fn a_dry_run_makes_no_folder_and_a_file_in_the_way_is_told() {
+    let rack = Rack::with_model();
+    let temp = rack.temp.path();
+    let mirror = |to: &str, more: &str| {
+        let to = temp.join(to);
+        models(&rack, &format!("mirror g/m@v1 --to {}{more}", to.display()))
+    };
+    for to in ["new/one.tar", "new/one"] {
+        mirror(to, " --dry-run").success();
+        assert!(!temp.join("new").exists(), "{to}");
+    }
+    // Nor does it need a place that it may write to, or wait for who writes there.
+    mirror("new/one.tar", "").success();
+    let files = names_in(&temp.join("new"));
+    mirror("new/one.tar", " --dry-run").success();
+    assert_eq!(names_in(&temp.join("new")), files);
+
+    fs::write(temp.join("plain"), "a file").unwrap();
+    for dry_run in ["", " --dry-run"] {
+        for to in ["plain/below", "plain/below.tar", "plain/far/below"] {
+            let ran = mirror(to, dry_run);
+            assert_eq!(ran.code, 2, "{ran:?}");
+            let said = format!("{} is a file, and no folder", temp.join("plain").display());
+            assert!(ran.err.contains(&said), "{ran:?}");
+        }
+        let ran = mirror("plain", dry_run);
+        assert_eq!(ran.code, 1, "{ran:?}");
+        let said = "a file is there, and no tar that could be added to: name a folder, or a file that ends with .tar";
+        assert!(ran.err.contains(said), "{ran:?}");
+    }
+    assert_eq!(fs::read(temp.join("plain")).unwrap(), b"a file");
+}
+
 /// The same command in a network namespace of its own, which has no routes; `None` where none can be made.
 fn without_network(command: &Command) -> Option<Command> {
     let made = Command::new("unshare").args(["-n", "true"]).output();

@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use modelrack::error::{AuthFailure, BoxError, CertificateProblem, TlsProblem};
+use modelrack::error::{AuthFailure, BoxError, CertificateProblem, LockProblem, TlsProblem};
 use modelrack::transport::Url;
 use modelrack::{Error, ErrorKind};
 use serde_json::{Value, json};
@@ -40,6 +40,14 @@ fn certificate(problem: CertificateProblem, message: &str) -> Error {
 fn tls(problem: TlsProblem, message: &str) -> Error {
     Error::from(ErrorKind::Tls {
         url: url(),
+        problem,
+        message: message.to_owned(),
+    })
+}
+
+fn unusable(problem: LockProblem, message: &str) -> Error {
+    Error::from(ErrorKind::UnusableLock {
+        location: "models.lock".to_owned(),
         problem,
         message: message.to_owned(),
     })
@@ -239,6 +247,10 @@ fn errors() -> Vec<Error> {
             path: PathBuf::from("models.lock"),
             models: vec![text("g/m v1"), text("g/n v1")],
         }),
+        unusable(LockProblem::Missing, "there is no lock"),
+        unusable(LockProblem::Unmerged, "line 3: a merge is unfinished here"),
+        unusable(LockProblem::LaterVersion, "the lock has version 2"),
+        unusable(LockProblem::Malformed, "the lock is malformed: line 3"),
         Error::from(ErrorKind::NotInstalled {
             model: text("g/m v1"),
             near: vec![],

@@ -21,7 +21,7 @@ use crate::project::{
 };
 use crate::quantity::ByteSize;
 use crate::transport::Url;
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 const TO: &str = "modelrack_to";
 const GROUP: &str = "modelrack_group";
@@ -221,8 +221,7 @@ fn registered<'a>(project: &Project, paths: &'a [PathBuf]) -> Result<Option<Vec<
         let kind = path.to_str().map(|id| (id, project.registry().kind_of(id)));
         match kind {
             Some((id, Ok(_))) => ids.push(id),
-            // What is not a path either is a mistyped id.
-            Some((_, Err(error))) if !path.exists() && is_bare(path) => return Err(error),
+            Some((_, Err(error))) if !path.exists() => return Err(nothing_there(path, error)),
             _ => {}
         }
     }
@@ -233,6 +232,19 @@ fn registered<'a>(project: &Project, paths: &'a [PathBuf]) -> Result<Option<Vec<
             "'{}' is a registered model, but not all of the others are: name models or paths",
             id.escape_debug()
         ))),
+    }
+}
+
+/// What is not a path either is a mistyped id, if it could be one.
+fn nothing_there(path: &Path, error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::NotRegistered { near, .. } if is_bare(path) && !near.is_empty() => error,
+        ErrorKind::NotRegistered { .. } => Error::argument(format!(
+            "there is no path {}, and no model of the project has that name",
+            path.display()
+        ))
+        .naming(path),
+        _ => error,
     }
 }
 

@@ -47,13 +47,15 @@ fn a_dry_run_says_for_every_target_what_would_be_sent() {
     let remote = format!("oci://{}/ours", registry.host());
     for (to, of, number) in [
         ("{temp}/public", "3 chunks", 3),
-        ("{temp}/public.tar", "3 chunks", 3),
+        ("{temp}/new/public.tar", "3 chunks", 3),
         ("oci-layout:{temp}/layout", "4 layers", 4),
-        ("oci-layout:{temp}/layout.tar", "4 layers", 4),
+        ("oci-layout:{temp}/newer/layout.tar", "4 layers", 4),
         (&*remote, "4 layers", 4),
     ] {
         let publish = |more: &str| workshop.run(format!("publish --to {to} {more}").trim());
         let before = crate::support::disk::files_below(workshop.machine.temp.path());
+        let is_new = |name: &str| !workshop.machine.temp.path().join(name).exists();
+        let [new, newer] = ["new", "newer"].map(is_new);
         let out = publish("--dry-run").success();
         let last = out.lines().last().unwrap();
         let said = format!("Would publish 3 models: of {of}, {number} to send (");
@@ -68,6 +70,7 @@ fn a_dry_run_says_for_every_target_what_would_be_sent() {
             before,
             "{to}"
         );
+        assert_eq!(["new", "newer"].map(is_new), [new, newer], "{to}");
         assert_eq!(planned, publish("--json").json(), "{to}");
         let again = publish("--dry-run").success();
         assert!(
@@ -350,5 +353,52 @@ fn one_request_at_most_is_refused_before_there_is_a_token() {
         // A token to write, and one to read.
         assert!(service.requests().len() <= 2);
         assert!(registry.manifest_of("acme/m", "v1").is_some());
+    }
+}
+
+#[test]
+fn what_is_neither_a_path_nor_a_model_is_told_so() {
+    let workshop = Workshop::registered();
+    for (path, is_near) in [
+        ("nothere", false),
+        ("nothere.bin", false),
+        ("no/where", false),
+        ("siir", true),
+    ] {
+        let ran = workshop.run(&format!("publish {path} --to {{temp}}/public"));
+        if is_near {
+            assert_eq!(ran.code, 3, "{ran:?}");
+            assert!(ran.err.contains("hint: did you mean sir?"), "{ran:?}");
+            continue;
+        }
+        assert_eq!(ran.code, 2, "{ran:?}");
+        let said = format!("there is no path {path}, and no model of the project has that name");
+        assert!(ran.err.contains(&said), "{ran:?}");
+    }
+    assert!(!workshop.machine.temp.path().join("public").exists());
+}
+
+#[test]
+fn a_page_in_place_of_an_answer_is_told_and_nothing_counts_as_published() {
+    // A portal answers everything, or only what is asked for.
+    for method in ["", "HEAD"] {
+        let (workshop, registry) = (Workshop::registered(), Registry::start());
+        let is_page = move |request: &Request| method.is_empty() || request.method == method;
+        registry.server().rule(Rule::when(is_page).html());
+        for line in [
+            "publish sir --to oci://{host}/acme/sir",
+            "publish sir --to oci://{host}/acme/sir --dry-run",
+        ] {
+            let ran = workshop.run(&line.replace("{host}", &registry.host()));
+            assert_eq!(ran.code, 1, "{ran:?}");
+            let said = "the server sent a web page instead of the data";
+            assert!(ran.err.contains(said), "{ran:?}");
+            let hint = "the network may ask to sign in; check the address that was given, too";
+            assert!(ran.err.contains(hint), "{ran:?}");
+        }
+        assert_eq!(registry.manifest_of("acme/sir", "1.0.0"), None);
+        let writes = registry.server().requests().into_iter();
+        let writes = writes.filter(|it| !["GET", "HEAD"].contains(&&*it.method));
+        assert_eq!(writes.count(), 0);
     }
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use modelrack::cli::Mount;
 use modelrack::config::System;
 use modelrack::lock::{LockOptions, LockedOptions};
 use modelrack::transport::Url;
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::llama;
 use super::tars::tar;
+use crate::cli::run_line;
 use crate::support::disk::{files_below, flip, write_files};
 use crate::support::oci::{Artifact, INDEX_TYPE, MANIFEST_TYPE, sha256};
 use crate::support::platform::SYSTEM;
@@ -168,6 +170,55 @@ fn a_layout_needs_no_configuration() {
     folder.add(TAG, "q4", &Artifact::model_pack(&moved));
     manager.update(&UpdateOptions::default()).unwrap();
     rack.assert_files("oci-layout/Llama q4", &moved);
+}
+
+#[test]
+fn a_layout_that_is_not_configured_says_what_is_in_it() {
+    let rack = Rack::new();
+    let mount = Mount::new(rack.bare_config().offline(true)).environment(rack.environment());
+    let pull = |path: &Path, tag: &str| run_line(&mount, &format!("pull {}{tag}", url(path)));
+    // One model, which has the name of where it is from.
+    let mut podman = Folder::new(rack.temp.path().join("podman"));
+    let artifact = Artifact::model_pack(&llama());
+    podman.add(TAG, "ghcr.io/acme/llama:q4", &artifact);
+    pull(&podman.path, ":q4").success();
+    rack.assert_files("oci-layout/podman q4", &llama());
+    pull(&podman.path, "").success();
+    run_line(&mount, "verify oci-layout/podman").success();
+    run_line(&mount, "update").success();
+    // The last of many tags, none of which is alike.
+    for number in 10..30 {
+        let tag = format!("ghcr.io/acme/llama:{number}");
+        podman.add(TAG, &tag, &artifact);
+    }
+    let ran = pull(&podman.path, ":abcdefgh");
+    assert_eq!(ran.code, 3, "{ran:?}");
+    assert!(
+        ran.err
+            .contains("hint: did you mean q4 or 29 or 28 or 27 or 26?"),
+        "{ran:?}"
+    );
+    // Several, and none.
+    podman.add(TAG, "ghcr.io/acme/other:v1", &artifact);
+    let ran = pull(&podman.path, ":q4");
+    let said = format!(
+        "the OCI layout has several models, ghcr.io/acme/llama, ghcr.io/acme/other: a source names one of them, with \
+         oci = \"{}\" in the configuration",
+        url(&podman.path)
+    );
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(ran.err.contains(&said), "{ran:?}");
+    let empty = rack.temp.path().join("empty");
+    write_files(
+        &empty,
+        &[("index.json", br#"{"schemaVersion": 2, "manifests": []}"#)],
+    );
+    let ran = pull(&empty, ":q4");
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(
+        ran.err
+            .contains("the OCI layout has no manifest with a tag")
+    );
 }
 
 #[test]
