@@ -80,7 +80,6 @@ pub(crate) fn shown(name: &str) -> String {
 }
 
 /// Returns the first five of many names for a message, escaped, and how many more there are.
-#[cfg(any(test, feature = "cli", feature = "author"))]
 pub(crate) fn listed<S: AsRef<str>>(names: &[S]) -> String {
     const LISTED: usize = 5;
     let first = names.iter().take(LISTED);
