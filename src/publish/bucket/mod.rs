@@ -46,8 +46,8 @@ const WORKERS: usize = 8;
 const INDEX_TRIES: u32 = 5;
 /// How often a store is asked at most whether it honours conditions; twice is enough while nobody else asks.
 const PROBES: usize = 8;
-/// How long a new index is left alone before it is read once more: there are stores that look at a condition first and write
-/// later, such as s3s-fs 0.14.1, and lose one of two changes.
+/// How long a new index is left alone before it is read once more, where others are at work: there are stores that look at a
+/// condition first and write later, such as s3s-fs 0.14.1, and lose one of two changes.
 const SETTLING: Duration = Duration::from_millis(200);
 /// The name of a document never means other bytes.
 const FOREVER: &str = "public, max-age=31536000, immutable";
@@ -329,6 +329,9 @@ impl RegistryWriter for BucketWriter {
             }
             let tag = before.as_ref().map(|(_, tag)| tag.as_deref());
             let wait = if self.put_index(&json, tag)? {
+                if self.is_alone() {
+                    return Ok(());
+                }
                 SETTLING
             } else {
                 if let Some(forbidden) = forbidden {

@@ -22,6 +22,7 @@ use super::word::Word;
 use super::{BucketWriter, Document};
 use crate::digest::Digest;
 use crate::error::{Error, Result, chain};
+use crate::http::aws::list::Listing;
 use crate::http::call::Call;
 use crate::http::outgoing::Outgoing;
 use crate::http::retry::{parse_http_date, random};
@@ -141,6 +142,22 @@ impl BucketWriter {
             *word = self.say(word.url.clone(), word.counts, None)?;
         }
         Ok(())
+    }
+
+    /// Whether nobody else has said that they are at work; false, too, if that cannot be told. Who says so later looks at what
+    /// is there later still.
+    pub(super) fn is_alone(&self) -> bool {
+        let folder = self.base.join(AT_WORK);
+        let own = self.word.lock().as_ref().map(|word| word.url.clone());
+        let mut listing = Listing::new(&self.call, &folder);
+        match listing.next_page() {
+            // Where not even that is listed, nothing may be concluded from a list.
+            Ok(page) => matches!(&page[..], [object] if own == Some(folder.join(&object.path))),
+            Err(error) => {
+                debug!(url = %folder, error = %error, "not listing");
+                false
+            }
+        }
     }
 
     /// When an object was written, and how long ago that is; `None` if there is none, or nobody may know.

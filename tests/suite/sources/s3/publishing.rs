@@ -1,6 +1,7 @@
 //! Publishing into buckets.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use modelrack::config::HttpConfig;
 use modelrack::mirror::MirrorOptions;
@@ -85,11 +86,12 @@ fn a_private_bucket_is_written_and_what_is_there_is_not_sent_again() {
         (index.header("cache-control"), index.header("if-none-match")),
         (Some("no-cache"), Some("*"))
     );
-    // The index is last; then nobody is at work any more.
-    let [.., last, done] = &requests[..] else {
+    // The index is last; nobody else is at work who could have written it too, and then nobody is.
+    let [.., last, others, done] = &requests[..] else {
         panic!("{requests:?}")
     };
-    assert_eq!(last.path, index.path);
+    assert_eq!((&*last.method, &last.path), ("PUT", &index.path));
+    assert!(others.path.contains("at-work"), "{}", others.path);
     assert_eq!((&*done.method, &done.path), ("DELETE", &requests[1].path));
     let manager = manager_of(
         &rack,
@@ -240,6 +242,34 @@ fn who_loses_the_race_for_the_index_merges_five_times() {
             }
         }
     }
+}
+
+#[test]
+fn while_others_are_at_work_the_index_is_read_again_after_it_was_written() {
+    let (rack, store) = empty();
+    let (folder, options) = (model(&rack), options(&rack, &store.server.url()));
+    publish(&folder, "g/m v1", &options).unwrap();
+    let key = "a b/models.json";
+    let before = store.change(|state| {
+        let other = "a b/at-work/publish-1".to_owned();
+        state.objects.insert(other, (*b"process 1").into());
+        state.objects[key].clone()
+    });
+    // Loses what was written, as a store does that looks at a condition first and writes later.
+    let store = Arc::new(store);
+    let losing = Arc::downgrade(&store);
+    let in_place = Rule::path_ends("/models.json")
+        .and(|request| request.method == "GET")
+        .nth(3)
+        .on_request(move || {
+            let store = losing.upgrade().unwrap();
+            store.change(|state| state.objects.insert(key.to_owned(), before.clone()));
+        });
+    store.server.reset_counts();
+    store.server.rule(in_place);
+    publish(&folder, "g/m v2", &options).unwrap();
+    assert_eq!(count(&store, "GET", "/models.json"), 4);
+    assert_eq!(count(&store, "PUT", "/models.json"), 2);
 }
 
 #[test]
