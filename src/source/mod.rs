@@ -117,6 +117,11 @@ pub(crate) trait Source: Send + Sync + fmt::Debug {
         None
     }
 
+    /// Whether it, or a mirror of it, is on this machine.
+    fn is_here(&self) -> bool {
+        false
+    }
+
     /// Credentials for it, each for one origin.
     fn tokens(&self, _environment: &Environment) -> Vec<Token> {
         Vec::new()

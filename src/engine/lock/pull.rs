@@ -14,7 +14,7 @@ use super::{LockChange, not_locked, remote_of};
 use crate::catalog::RemoteModel;
 use crate::digest::Digest;
 use crate::engine::Engine;
-use crate::engine::lookup::offer::{LockedOrigin, Offer};
+use crate::engine::lookup::offer::{LockedOrigin, Offer, Unreachable};
 use crate::engine::pull::PullOptions;
 use crate::engine::pull::plan::PullPlan;
 use crate::engine::transfer::local_copies::LocalCopies;
@@ -87,6 +87,7 @@ struct Locked<'a> {
     options: &'a LockedOptions,
     records: &'a Records,
     call: &'a Call,
+    unreachable: Unreachable,
 }
 
 impl Engine {
@@ -105,6 +106,7 @@ impl Engine {
             options,
             records: &records,
             call: &call,
+            unreachable: Unreachable::default(),
         };
         let plans = match options.frozen {
             true => at_once(&models, |model| {
@@ -151,6 +153,7 @@ impl Engine {
             options,
             records,
             call,
+            unreachable: Unreachable::default(),
         };
         let held = self.find_held(&locked, &models)?.into_iter();
         let offers = held.map(|(model, Resolved { offer, manifest })| {
@@ -235,7 +238,7 @@ impl Engine {
     }
 
     /// Plans a pull that asks no source what it offers: from the first source that can serve it, or else says what is wrong with
-    /// the likeliest.
+    /// that of the lock.
     fn plan_frozen(&self, locked: &Locked<'_>, model: &LockedModel) -> Result<PullPlan> {
         if let Some(plan) = self.plan_if_installed(locked, model)? {
             return Ok(plan);
@@ -250,8 +253,10 @@ impl Engine {
             kind: model.kind.clone(),
             listed,
             others,
+            unreachable: locked.unreachable.clone(),
         };
-        let mut first_error = None;
+        locked.unreachable.put_last(&mut origin.others);
+        let mut told = None;
         while !origin.others.is_empty() {
             let source = origin.others.remove(0);
             match self.plan_from(locked, model, &remote, &source, &origin) {
@@ -259,11 +264,14 @@ impl Engine {
                 Ok(None) => {}
                 Err(error) if error.is_cancelled() => return Err(error),
                 Err(error) => {
-                    first_error.get_or_insert(error);
+                    locked.unreachable.learn(&*source, &error);
+                    if told.is_none() || source.identity().key == model.source {
+                        told = Some(error);
+                    }
                 }
             }
         }
-        Err(first_error.unwrap_or_else(|| {
+        Err(told.unwrap_or_else(|| {
             let (kind, location) = (&model.kind, &model.location);
             let message = format!(
                 "no configured source can serve '{}' by its digests: it was locked from the {kind} source {location}",
@@ -298,12 +306,14 @@ impl Engine {
             .map(Some)
     }
 
-    /// Returns the sources that may serve a version, the likeliest first: that of the lock, then others of its kind.
+    /// Returns the sources that may serve a version: those on this machine, which answer at once whether they can, then that of
+    /// the lock, then others of its kind.
     fn candidates(&self, locked: &LockedModel) -> Vec<Arc<dyn Source>> {
         let mut sources = self.sources.and(Some(&locked.source));
         sources.sort_by_key(|source| {
             let is_of_kind = source.kind().as_str() == locked.kind;
-            (source.identity().key != locked.source, !is_of_kind)
+            let is_locked = source.identity().key == locked.source;
+            (!source.is_here(), !is_locked, !is_of_kind)
         });
         sources
     }

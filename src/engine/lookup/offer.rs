@@ -1,5 +1,7 @@
 //! A version at its source: what it consists of, and where the bytes are.
 
+use std::borrow::Borrow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::catalog::{Pin, RemoteModel};
@@ -9,6 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::call::Call;
 use crate::manifest::Manifest;
 use crate::model::ModelRef;
+use crate::mutex::Mutex;
 use crate::source::places::Places;
 use crate::source::{LockedVersion, Route, Source};
 use crate::store::record::Records;
@@ -32,6 +35,35 @@ pub(crate) struct LockedOrigin {
     pub(crate) listed: Manifest,
     /// The sources that have not been tried, the likeliest first.
     pub(crate) others: Vec<Arc<dyn Source>>,
+    pub(crate) unreachable: Unreachable,
+}
+
+/// The sources that could not be reached while a lock is pulled. For each of its models they would be waited for again, so that
+/// they come after those that may have the bytes as well. Clones share the memory.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Unreachable(Arc<Mutex<BTreeSet<String>>>);
+
+impl Unreachable {
+    /// Puts those that could not be reached after the others, whose order stays.
+    pub(crate) fn put_last(&self, sources: &mut [impl Borrow<Arc<dyn Source>>]) {
+        let unreachable = self.0.lock();
+        sources.sort_by_key(|source| unreachable.contains(&source.borrow().identity().key));
+    }
+
+    /// Learns how a source failed.
+    pub(crate) fn learn(&self, source: &dyn Source, error: &Error) {
+        let is_unreachable = matches!(
+            error.kind(),
+            ErrorKind::Network { status: None, .. }
+                | ErrorKind::Certificate { .. }
+                | ErrorKind::Tls { .. }
+                | ErrorKind::Proxy { .. }
+                | ErrorKind::Offline { .. }
+        );
+        if is_unreachable {
+            self.0.lock().insert(source.identity().key.clone());
+        }
+    }
 }
 
 impl LockedOrigin {

@@ -1,5 +1,6 @@
 //! One attempt at a pull: from what is offered to what is installed.
 
+use std::iter;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use super::{PullOptions, PullOutcome, PullReport, check_hashes};
 use crate::catalog::RemoteModel;
 use crate::disk::space::check_space;
 use crate::engine::Engine;
-use crate::engine::lookup::offer::{Offer, nothing_selected};
+use crate::engine::lookup::offer::{LockedOrigin, Offer, nothing_selected};
 use crate::engine::pull::selection::Selection;
 use crate::engine::transfer::Transfer;
 use crate::engine::transfer::local_copies::local_sizes;
@@ -65,24 +66,46 @@ pub(super) struct Attempt<'a> {
 impl Attempt<'_> {
     /// Pulls what is offered and completes the report. What a lock says comes from one source after another, until one has it.
     pub(super) fn run(&self, offer: &Offer, report: &mut PullReport) -> Result<()> {
-        let Err(error) = self.run_from(offer, report) else {
-            return Ok(());
-        };
-        let Some(origin) = offer.locked.as_deref().filter(|_| may_be_elsewhere(&error)) else {
-            return Err(error);
-        };
-        let remote = &offer.remote;
-        for source in &origin.others {
-            let other = origin.offer(source, remote, self.pull.call);
-            let Ok(Some(other)) = other else { continue };
-            warn!(error = %chain(&error), "{} cannot come from the first source; trying {}", remote.model, source.label());
-            match self.run_from(&other, report) {
-                Ok(()) => return Ok(()),
-                Err(other) if may_be_elsewhere(&other) => {}
-                Err(other) => return Err(other),
+        match offer.locked.as_deref() {
+            Some(origin) => self.run_locked(offer, origin, report),
+            None => self.run_from(offer, report),
+        }
+    }
+
+    fn run_locked(
+        &self,
+        offer: &Offer,
+        origin: &LockedOrigin,
+        report: &mut PullReport,
+    ) -> Result<()> {
+        let mut sources: Vec<_> = iter::once(&offer.source).chain(&origin.others).collect();
+        origin.unreachable.put_last(&mut sources);
+        let mut first_error = None;
+        for source in sources {
+            let offered = match Arc::ptr_eq(source, &offer.source) {
+                true => Ok(Some(offer.clone())),
+                false => origin.offer(source, &offer.remote, self.pull.call),
+            };
+            let offered = match offered {
+                Ok(Some(offered)) => offered,
+                Ok(None) => continue,
+                Err(error) => {
+                    origin.unreachable.learn(&**source, &error);
+                    continue;
+                }
+            };
+            if let Some(error) = &first_error {
+                warn!(error = %chain(error), "{} cannot come from the first source; trying {}", offer.remote.model, source.label());
+            }
+            match self.run_from(&offered, report) {
+                Err(error) if may_be_elsewhere(&error) => {
+                    origin.unreachable.learn(&**source, &error);
+                    first_error.get_or_insert(error);
+                }
+                result => return result,
             }
         }
-        Err(error)
+        Err(first_error.unwrap_or_else(|| Error::internal("no source to pull from")))
     }
 
     fn run_from(&self, offer: &Offer, report: &mut PullReport) -> Result<()> {

@@ -187,6 +187,10 @@ impl Source for Chunked {
         self.bases.iter().map(Url::to_string).collect()
     }
 
+    fn is_here(&self) -> bool {
+        self.index.has_local()
+    }
+
     fn list(&self, call: &Call, filter: ListFilter<'_>) -> Result<RemoteListing> {
         let call = &self.call(call);
         self.index.refresh(call, false)?;

@@ -1,15 +1,16 @@
 //! Pulling what a lock says without asking anybody what is there.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use modelrack::pull::PullOutcome;
-use modelrack::{Config, Manager, PullOptions};
+use modelrack::{Config, Manager, ModelManager, PullOptions};
 
 use super::locks::{assert_pulled, elsewhere, frozen, lock, locked};
 use crate::support::disk::files_below;
 use crate::support::rack::{CHUNK, Rack, sample};
 use crate::support::registry::Publication;
-use crate::support::server::Rule;
+use crate::support::server::{Rule, Server};
 use crate::support::{bytes, chain};
 
 #[test]
@@ -112,6 +113,52 @@ fn a_lock_holds_where_the_source_moved() {
     // Without the index there, only by digests.
     let error = manager.pull_locked(&locked(&other)).unwrap_err();
     assert_eq!(error.code(), "NETWORK_ERROR", "{error}");
+}
+
+/// More than are planned at once.
+const MANY: usize = 40;
+
+/// A lock of many models, and a machine whose source is the one of the lock, which answers nobody any more, beside one that has a
+/// copy of its registry at `copy`.
+fn cut_off(rack: &Rack, copy: &str) -> (Rack, ModelManager) {
+    let names: Vec<String> = (0..MANY).map(|number| format!("g/m{number} v1")).collect();
+    for name in &names {
+        rack.publish(name, &[("name.txt", name.as_bytes().to_vec())]);
+    }
+    lock(rack, &names.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
+    rack.server.rule(Rule::any().close());
+    rack.server.reset_counts();
+    let other = elsewhere(rack);
+    let config = other
+        .bare_config()
+        .registry_url(rack.server.url())
+        .bootstrap(format!("[sources.copy]\nurl = \"{copy}\"\n"));
+    let manager = other.manager_of(config);
+    (other, manager)
+}
+
+#[test]
+fn frozen_asks_no_server_for_what_a_mirror_on_this_machine_has() {
+    let rack = Rack::new();
+    let url = modelrack::transport::Url::from_path(&rack.registry()).unwrap();
+    let (other, manager) = cut_off(&rack, &url.expose());
+    let report = manager.pull_locked(&frozen(&other)).unwrap();
+    assert_eq!(report.pulled.len(), MANY);
+    assert_pulled(&report, PullOutcome::Installed);
+    assert_eq!(rack.server.connections(), 0);
+}
+
+#[test]
+fn a_source_that_cannot_be_reached_is_not_waited_for_with_each_model() {
+    let rack = Rack::new();
+    let copy = Server::start().folder(rack.registry());
+    let (other, manager) = cut_off(&rack, &copy.url());
+    let report = manager.pull_locked(&frozen(&other)).unwrap();
+    assert_eq!(report.pulled.len(), MANY);
+    assert_pulled(&report, PullOutcome::Installed);
+    let requests = rack.server.requests();
+    let asked: BTreeSet<&str> = requests.iter().map(|request| &*request.path).collect();
+    assert!((1..MANY / 2).contains(&asked.len()), "{}", asked.len());
 }
 
 #[test]
