@@ -230,7 +230,8 @@ impl ArtifactPlace {
         let Repositories { registry, path, .. } = &**repositories;
         let (name, base) = match self.is_repository {
             true => registry.repository(path)?,
-            false => registry.repository(&below(path, name))?,
+            // Registries know no capitals; no two models of a source differ in them alone.
+            false => registry.repository(&below(path, &name.to_ascii_lowercase()))?,
         };
         Ok(Box::new(RepositoryWriter {
             base,

@@ -285,16 +285,17 @@ impl Source for Oci {
         vec![self.place.location()]
     }
 
+    fn is_here(&self) -> bool {
+        self.place.is_layout()
+    }
+
     fn is_same(&self, path: &str, pin: &Pin) -> bool {
         self.place.repository(path).as_deref() == Some(&pin.repo)
     }
 
     fn find(&self, call: &Call, path: &str, version: Option<&str>) -> Result<RemoteModel> {
         let Some(repository) = self.place.repository(path) else {
-            // Registries know no capitals.
-            let lower = path.to_ascii_lowercase();
-            let near = self.place.repository(&lower).map(|_| lower);
-            return Err(self.identity.not_found(path, near.into_iter().collect()));
+            return Err(self.identity.not_found(path, Vec::new()));
         };
         self.with_registry(call, |registry| {
             let (version, found) = self.resolve(registry, path, &repository, version)?;

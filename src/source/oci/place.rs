@@ -118,11 +118,13 @@ impl RegistryPlace {
         format!("{scheme}://{}", path.trim_end_matches('/'))
     }
 
-    /// The repository of a model; `None` if none can have that name.
+    /// The repository of a model; `None` if none can have that name. Registries know no capitals, and models that come from
+    /// elsewhere have them: which are meant follows from the small letters.
     pub(super) fn repository(&self, path: &str) -> Option<String> {
         if self.is_layout() {
             return Some(path.to_owned());
         }
+        let path = &path.to_ascii_lowercase();
         let name = match self.host == hub::NAME && self.prefix.is_empty() && !path.contains('/') {
             true => below(DOCKER_HUB_OFFICIAL, path),
             false => below(&self.prefix, path),
@@ -219,7 +221,11 @@ mod tests {
                 "ai/gemma3",
                 Some("https://registry-1.docker.io/v2/ai/gemma3/tags/list"),
             ),
-            ("https://ghcr.io", "Llama", None),
+            (
+                "https://ghcr.io/acme",
+                "Qwen/Qwen3-8B",
+                Some("https://ghcr.io/v2/acme/qwen/qwen3-8b/tags/list"),
+            ),
             ("https://ghcr.io", "a..b", None),
             ("https://ghcr.io", "a___b", None),
             ("https://ghcr.io", "-a", None),

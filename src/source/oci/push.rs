@@ -41,7 +41,9 @@ impl PushRegistry {
     /// # Errors
     /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) if no repository can have that name.
     pub(crate) fn repository(&self, path: &str) -> Result<(String, Url)> {
-        let name = self.place.repository(path).ok_or_else(|| {
+        let has_capitals = path.bytes().any(|c| c.is_ascii_uppercase());
+        let name = self.place.repository(path).filter(|_| !has_capitals);
+        let name = name.ok_or_else(|| {
             let path = path.escape_debug();
             Error::argument(format!(
                 "'{path}' cannot be the name of a repository, which has small letters, digits, and '.', '_' or '-' between them"

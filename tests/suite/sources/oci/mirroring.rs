@@ -101,7 +101,7 @@ fn a_second_run_pulls_nothing_and_pushes_nothing() {
 #[test]
 fn what_a_registry_cannot_name_is_told_before_it_is_pulled() {
     let (rack, registry) = (Rack::new(), Registry::start());
-    let models = ["G/m v1", "g/n 1.0+gpu", "g/o v1"];
+    let models = ["g-/m v1", "g/n 1.0+gpu", "g/o v1"];
     for model in models {
         rack.publish(model, &sample());
     }
@@ -120,6 +120,21 @@ fn what_a_registry_cannot_name_is_told_before_it_is_pulled() {
     assert_eq!(report.versions.len(), 1);
     // The manifest and the chunks of one model.
     assert_eq!(rack.data_requests().len(), 12);
+}
+
+#[test]
+fn a_model_with_capitals_is_found_by_its_name() {
+    let (rack, registry) = (Rack::new(), Registry::start());
+    rack.publish("Qwen/Tiny-8B v1", &sample());
+    let to = registry_target(&registry.host());
+    mirror(&rack.manager(), "Qwen/Tiny-8B v1", &to);
+    assert_unchanged(&mirror(&rack.manager(), "Qwen/Tiny-8B v1", &to));
+    let inside = Machine {
+        registry,
+        rack: Rack::new(),
+    };
+    inside.pull("oci/Qwen/Tiny-8B v1").unwrap();
+    inside.rack.assert_files("oci/Qwen/Tiny-8B v1", &sample());
 }
 
 #[test]

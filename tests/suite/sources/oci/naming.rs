@@ -84,7 +84,7 @@ fn what_is_not_there_is_told_apart() {
         ("oci/acme/llama:-", "VERSION_NOT_FOUND"),
         ("oci/acme/lama:q4", "MODEL_NOT_FOUND"),
         ("oci/acme/lama", "MODEL_NOT_FOUND"),
-        ("oci/Acme/llama:q4", "MODEL_NOT_FOUND"),
+        ("oci/acme_/llama:q4", "MODEL_NOT_FOUND"),
         ("oci/acme/llama@md5:abc", "INVALID_REF"),
     ] {
         let error = machine.pull(typed).unwrap_err();
@@ -97,7 +97,14 @@ fn what_is_not_there_is_told_apart() {
         other => panic!("{other:?}"),
     };
     assert_eq!(near("oci/acme/llama:q5"), ["q4"]);
-    assert_eq!(near("oci/Acme/llama:q4"), ["oci/acme/llama"]);
+}
+
+#[test]
+fn capitals_are_of_no_account_to_a_registry() {
+    let (machine, _) = Machine::with_llama();
+    let report = machine.pull("oci/Acme/Llama:q4").unwrap();
+    assert_eq!(report.model.to_string(), "oci/Acme/Llama q4");
+    machine.rack.assert_files("oci/Acme/Llama q4", &llama());
 }
 
 #[test]
