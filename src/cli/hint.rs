@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
 use super::session::Session;
 use crate::error::{AuthFailure, CertificateProblem, LockProblem, TlsProblem};
 use crate::lock::DEFAULT_FILE;
 use crate::manifest::RelPath;
 use crate::settings::Settings;
+use crate::time::{now, rfc3339};
 use crate::transport::Scheme;
 use crate::{Error, ErrorKind, ModelPattern};
 
@@ -195,21 +197,30 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
         } => "check the URL of the source".into(),
         ErrorKind::RateLimited {
             token_variable: Some(variable),
-            ..
-        } => format!("set {variable} to a token to raise the limit, or try again later"),
-        ErrorKind::RateLimited {
-            registry: Some(registry),
+            retry_after,
             ..
         } => format!(
-            "log in with {} for a higher limit, or try again later",
-            login(registry)
+            "set {variable} to a token to raise the limit, or {}",
+            try_again(*retry_after)
         ),
-        ErrorKind::RateLimited { .. } if resumes => format!("try again later: {KEPT}"),
+        ErrorKind::RateLimited {
+            registry: Some(registry),
+            retry_after,
+            ..
+        } => format!(
+            "log in with {} for a higher limit, or {}",
+            login(registry),
+            try_again(*retry_after)
+        ),
+        ErrorKind::RateLimited { retry_after, .. } if resumes => {
+            format!("{}: {KEPT}", try_again(*retry_after))
+        }
+        ErrorKind::RateLimited { retry_after, .. } => try_again(*retry_after),
         ErrorKind::Network { .. } | ErrorKind::Cancelled if resumes => KEPT.into(),
         ErrorKind::Network { status: None, .. } => {
             "check the host in the URL and the network of this machine, or try again later".into()
         }
-        ErrorKind::Network { .. } | ErrorKind::RateLimited { .. } => "try again later".into(),
+        ErrorKind::Network { .. } => "try again later".into(),
         ErrorKind::HashMismatch { .. } | ErrorKind::SizeMismatch { .. } => match &session.lock {
             Some(lock) => lock_or_source(path, lock),
             None => "the files on the server are damaged or have changed: tell the operator of the source"
@@ -372,6 +383,18 @@ fn is_of_user(session: &Session, path: &Path) -> bool {
         path.starts_with(settings.store_dir) || path.starts_with(settings.cache_dir)
     };
     matches!(session.verb, "copy" | "lock" | "mirror") && !session.settings().is_some_and(is_ours)
+}
+
+/// How long a wait is of which the end is told.
+const LONG_WAIT: Duration = Duration::from_secs(60);
+
+/// Says when to try again.
+fn try_again(wait: Option<Duration>) -> String {
+    let wait = wait.filter(|wait| *wait >= LONG_WAIT);
+    match wait.and_then(|wait| now().checked_add(wait)) {
+        Some(time) => format!("try again after {}", rfc3339(time)),
+        None => "try again later".into(),
+    }
 }
 
 /// What to do where bytes are not what a lock says.

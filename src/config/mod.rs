@@ -401,7 +401,9 @@ pub struct RetryPolicy {
     pub retries: u32,
     /// The wait before the first retry, which doubles with each one and is jittered. Default: 1 s.
     pub base: Duration,
-    /// The longest wait that a server may ask for in `Retry-After`; beyond it, the request fails. Default: 60 s.
+    /// The longest wait that a server may ask for in `Retry-After`. Beyond it, a request that was refused as one too many fails
+    /// at once, as [`Error::retry_after`](crate::Error::retry_after) says for how long; after other errors of servers, it is
+    /// sent again after this time. Default: 60 s.
     pub longest_wait: Duration,
 }
 

@@ -24,6 +24,7 @@ pub(crate) mod retry;
 mod tars;
 pub(crate) mod token;
 pub(crate) mod transport;
+pub(crate) mod waiting;
 mod xml;
 
 use std::collections::HashMap;

@@ -38,6 +38,11 @@ pub(crate) fn decide(
     let jittered = backoff.mul_f64(1.0 - jitter / 2.0);
     match fault {
         Fault::Final => None,
+        // Whoever asks too soon is refused again, and may be kept out for longer.
+        Fault::Status {
+            status: 429,
+            retry_after: Some(wait),
+        } if wait > policy.longest_wait => None,
         Fault::Transient => Some(jittered),
         Fault::Status {
             status: 429 | 503,
@@ -106,7 +111,9 @@ mod tests {
             (Fault::Final, 1, 0.0, None),
             (status(500, None), 1, 0.0, Some(s(1))),
             (status(503, Some(s(7))), 1, 0.5, Some(s(7))),
-            (status(429, Some(s(7000))), 1, 0.5, Some(s(60))),
+            (status(429, Some(s(60))), 1, 0.5, Some(s(60))),
+            (status(429, Some(s(61))), 1, 0.5, None),
+            (status(503, Some(s(7000))), 1, 0.5, Some(s(60))),
             (status(429, None), 1, 0.0, Some(s(2))),
             (status(429, Some(s(7))), 4, 0.0, None),
             (status(404, None), 1, 0.0, None),

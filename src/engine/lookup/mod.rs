@@ -5,4 +5,3 @@ pub(crate) mod matching;
 pub(crate) mod offer;
 pub(crate) mod reading;
 pub(crate) mod search;
-pub(crate) mod waiting;

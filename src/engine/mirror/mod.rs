@@ -27,9 +27,10 @@ use crate::engine::Engine;
 use crate::engine::pull::PullOptions;
 use crate::error::{Error, Result};
 use crate::http::call::Call;
+use crate::http::waiting::telling_waits;
 use crate::manifest::Manifest;
 use crate::model::{ModelAddress, ModelPattern};
-use crate::progress::{CancelToken, Progress};
+use crate::progress::{CancelToken, Progress, Task};
 use crate::publish::{
     Chunking, DEFAULT_CHUNK_BYTES, Opened, Opening, PublishTarget, WrittenVersion,
     check_chunk_bytes,
@@ -191,7 +192,12 @@ impl Engine {
         let pull = options.pull();
         let call = self.pull_call(&pull).remembering();
         let environment = self.sources.environment().clone();
-        let network = || Ok((self.call(false, &options.cancel), environment.clone()));
+        let network = || {
+            let call = self.call(false, &options.cancel);
+            let call = call.with_progress(options.progress.as_ref());
+            let call = telling_waits(Task::Uploading, to, call);
+            Ok((call, environment.clone()))
+        };
         let destination = to.open(&Opening {
             several: true,
             network: &network,

@@ -26,15 +26,15 @@ use crate::digest::{Digest, is_immutable_version};
 use crate::engine::Engine;
 use crate::engine::lookup::offer::Offer;
 use crate::engine::lookup::reading::Reading;
-use crate::engine::lookup::waiting::looking_up;
 use crate::engine::pull::downloads::DownloadGuard;
 use crate::engine::pull::plan::{PullPlan, PullTarget};
 use crate::engine::pull::selection::Selection;
 use crate::error::{Error, ErrorKind, Result, chain};
 use crate::http::call::Call;
+use crate::http::waiting::telling_waits;
 use crate::manifest::Manifest;
 use crate::model::{ModelAddress, ModelRef};
-use crate::progress::{CancelToken, Phase, Progress};
+use crate::progress::{CancelToken, Phase, Progress, Task};
 use crate::rate_limit::RateLimit;
 use crate::setters::setters;
 use crate::store::record::{Annotation, Records};
@@ -289,7 +289,8 @@ impl Engine {
         options: &PullOptions,
         call: &Call,
     ) -> Result<(PullTarget, Option<Records>)> {
-        let call = &looking_up(&reading.address, call.without_archives());
+        let call = call.without_archives();
+        let call = &telling_waits(Task::LookingUp, &reading.address, call);
         let selection = options.selection();
         let mut versions = reading.expected().filter_map(|(_, version)| version);
         let needs_records = versions.any(is_immutable_version) || !selection.is_everything();

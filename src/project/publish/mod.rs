@@ -18,9 +18,10 @@ use crate::env::Environment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::call::Call;
 use crate::http::transport::Transport;
+use crate::http::waiting::telling_waits;
 use crate::model::ModelRef;
 use crate::modelstoml::{ModelEntry, RegisteredVersion};
-use crate::progress::{CancelToken, Progress, Silent};
+use crate::progress::{CancelToken, Progress, Silent, Task};
 use crate::project::check::{Category, Finding, Severity, StatusOptions};
 use crate::project::home::Project;
 use crate::project::item::ItemKind;
@@ -357,7 +358,11 @@ impl PublishOptions {
     fn open(&self, target: &PublishTarget, several: bool) -> Result<Destination> {
         let destination = target.open(&Opening {
             several,
-            network: &|| self.network(),
+            network: &|| {
+                let (call, environment) = self.network()?;
+                let call = call.with_progress(self.progress.as_ref());
+                Ok((telling_waits(Task::Uploading, target, call), environment))
+            },
             cancel: &self.cancel,
             force: self.force,
             is_rehearsal: self.dry_run,

@@ -267,7 +267,7 @@ fn errors() -> Vec<Error> {
         }),
         Error::from(ErrorKind::RateLimited {
             url: url(),
-            retry_after: Some(Duration::from_secs(90)),
+            retry_after: Some(Duration::from_secs(9)),
             token_variable: None,
             registry: None,
             reason: None,

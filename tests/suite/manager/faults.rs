@@ -40,10 +40,16 @@ fn a_fault_that_stays_ends_in_its_code_after_as_many_tries_as_it_is_worth() {
         ("503", |rule| rule.status(503), ["NETWORK_ERROR"; 3], 4),
         ("429", |rule| rule.status(429), ["RATE_LIMITED"; 3], 4),
         (
-            "429 for a second",
-            |rule| rule.status(429).header("retry-after", "1"),
+            "429 for now",
+            |rule| rule.status(429).header("retry-after", "0"),
             ["RATE_LIMITED"; 3],
             4,
+        ),
+        (
+            "429 for a second, which is longer than is waited here",
+            |rule| rule.status(429).header("retry-after", "1"),
+            ["RATE_LIMITED"; 3],
+            1,
         ),
         ("no answer", |rule| rule.close(), ["NETWORK_ERROR"; 3], 4),
         ("a reset", |rule| rule.reset(), ["NETWORK_ERROR"; 3], 4),

@@ -51,7 +51,7 @@ fn a_server_that_asks_to_wait_is_waited_for_within_limits() {
     for (status, asked, from, to) in [
         (429, Some("0"), 0, 0),
         (503, Some("0"), 0, 0),
-        (429, Some("7200"), 20, 20),
+        (503, Some("7200"), 20, 20),
         (503, Some(in_an_hour.as_str()), 20, 20),
         (429, Some(an_hour_ago.as_str()), 0, 0),
         (429, Some("soon"), 1, 8),
@@ -101,6 +101,8 @@ fn being_limited_says_for_how_long() {
     );
     let error = fixture.pull().unwrap_err();
     assert_eq!(error.retry_after(), Some(Duration::from_secs(7200)));
+    // Nobody waits for so long, and whoever asks sooner is refused again.
+    assert_eq!(fixture.requests_at(Place::Index), 1);
     fixture.assert_nothing_lost();
 }
 

@@ -1,5 +1,7 @@
 //! Publishing artifacts: what is said, what is refused, and what a killed push leaves.
 
+use std::time::SystemTime;
+
 use serde_json::{Value, json};
 
 use super::workshop::Workshop;
@@ -401,4 +403,36 @@ fn a_page_in_place_of_an_answer_is_told_and_nothing_counts_as_published() {
         let writes = writes.filter(|it| !["GET", "HEAD"].contains(&&*it.method));
         assert_eq!(writes.count(), 0);
     }
+}
+
+#[test]
+fn a_registry_that_asks_to_wait_for_long_is_asked_once_and_the_time_is_told() {
+    let (workshop, registry) = (Workshop::registered(), Registry::start());
+    let limited = Rule::path_contains("/blobs/").status(429);
+    registry
+        .server()
+        .rule(limited.header("retry-after", "7200"));
+    let publish = |more: &str| {
+        let to = format!("oci://{}/acme/sir", registry.host());
+        workshop.run(format!("publish sir --to {to} {more}").trim())
+    };
+    let before = SystemTime::now();
+    let ran = publish("");
+    assert_eq!(ran.code, 5, "{ran:?}");
+    assert_eq!(registry.server().count("/v2/acme/sir/blobs/"), 1);
+    assert!(
+        ran.err
+            .contains("rate limit exceeded: the server asks to wait 7200 s"),
+        "{ran:?}"
+    );
+    let (_, time) = ran.err.split_once("try again after ").unwrap();
+    let time: jiff::Timestamp = time.trim().parse().unwrap();
+    let wait = jiff::Timestamp::try_from(before)
+        .unwrap()
+        .duration_until(time);
+    assert!((7199..7300).contains(&wait.as_secs()), "{ran:?}");
+    assert_eq!(
+        publish("--json").json()["error"]["retry_after"],
+        json!(7200)
+    );
 }

@@ -1,16 +1,32 @@
 //! What registries do differently from the specification, or from each other.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use modelrack::ErrorKind;
 use modelrack::error::AuthFailure;
+use modelrack::progress::{Step, Task};
+use modelrack::{ErrorKind, ModelRef, Progress, ProgressEvent};
 
 use super::{Publisher, model};
 use crate::support::bytes;
 use crate::support::oci::Registry;
 use crate::support::server::{Request, Rule, Server};
+
+/// What is waited for.
+#[derive(Debug, Default)]
+struct Waits(Mutex<Vec<(Task, String)>>);
+
+impl Progress for Waits {
+    fn on_event(&self, _: &ModelRef, _: &ProgressEvent) {}
+
+    fn on_step(&self, step: &Step<'_>) {
+        if let Some(retry) = &step.retrying {
+            let mut waits = self.0.lock().unwrap();
+            waits.push((step.task, retry.reason.to_owned()));
+        }
+    }
+}
 
 const REPOSITORY: &str = "acme/tiny";
 /// How much is sent at once to a registry that refuses large requests.
@@ -274,7 +290,20 @@ fn a_registry_that_is_busy_is_waited_for() {
             .header("retry-after", "0"),
     );
     push.rule(Rule::path_contains("/manifests/").times(1).status(500));
-    push.assert_works();
+    let waits = Arc::new(Waits::default());
+    let options = push.publisher.options().progress(waits.clone());
+    let to = push.to("acme/tiny:v1");
+    push.publisher.push_with(&to, &options).unwrap();
+    push.publisher.assert_pulled(&to);
+    let waits = std::mem::take(&mut *waits.0.lock().unwrap());
+    for reason in ["rate limit exceeded", "status 503", "status 500"] {
+        let told = waits.iter().find(|(_, told)| told.contains(reason));
+        assert_eq!(
+            told.map(|(task, _)| *task),
+            Some(Task::Uploading),
+            "{waits:?}"
+        );
+    }
     // Not for ever.
     let push = Push::new();
     push.rule(uploads().status(429).header("retry-after", "7"));

@@ -1,23 +1,24 @@
-//! Says what a look-up waits for, while there is no pull yet that could.
+//! Says what is waited for by work that is no pull, or none yet.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::Error;
 use crate::http::arrivals::Arrivals;
 use crate::http::call::Call;
-use crate::model::ModelAddress;
 use crate::progress::{Progress, Retry, Step, Task};
 
-/// A look-up whose requests may be repeated.
+/// Work whose requests may be repeated.
 #[derive(Debug)]
-struct LookUp {
-    address: String,
+struct Work {
+    task: Task,
+    at: String,
     attempts: u32,
     progress: Arc<dyn Progress>,
 }
 
-impl Arrivals for LookUp {
+impl Arrivals for Work {
     fn archive(&self, _: u64, _: u64) {}
 
     fn archive_came(&self, _: u64) {}
@@ -26,20 +27,21 @@ impl Arrivals for LookUp {
         let reason = error.to_string();
         self.progress.on_step(&Step {
             retrying: Some(Retry::new(attempt, self.attempts, wait, &reason)),
-            ..Step::new(Task::LookingUp, 1).at(&self.address, 0)
+            ..Step::new(self.task, 1).at(&self.at, 0)
         });
     }
 }
 
-/// The same call, which says for which address it waits, and why.
-pub(crate) fn looking_up(address: &ModelAddress, call: Call) -> Call {
-    let look_up = LookUp {
-        address: address.to_string(),
+/// The same call, which says that this work waits, and why.
+pub(crate) fn telling_waits(task: Task, at: impl Display, call: Call) -> Call {
+    let work = Work {
+        task,
+        at: at.to_string(),
         attempts: call.client.attempts(),
         progress: call.progress.clone(),
     };
     Call {
-        arrivals: Some(Arc::new(look_up)),
+        arrivals: Some(Arc::new(work)),
         ..call
     }
 }
