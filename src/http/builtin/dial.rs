@@ -49,6 +49,7 @@ impl<In: Transport> Connector<In> for Dialer {
             buffers: LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size()),
             read_limit: None,
             write_limit: None,
+            hung_up: None,
         })))
     }
 }
@@ -187,6 +188,18 @@ pub(super) struct Tcp {
     buffers: LazyBuffers,
     read_limit: Option<Duration>,
     write_limit: Option<Duration>,
+    /// Why nothing can be sent any more: the server has hung up before it took everything, and may have said why.
+    hung_up: Option<io::ErrorKind>,
+}
+
+/// Whether an error says that the other side takes nothing more.
+fn is_hang_up(kind: io::ErrorKind) -> bool {
+    matches!(
+        kind,
+        io::ErrorKind::BrokenPipe
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+    )
 }
 
 /// Sets the time-out of a socket if it is another one than before.
@@ -216,12 +229,22 @@ impl Transport for Tcp {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
+        if self.hung_up.is_some() {
+            // ureq reads no answer before it has sent everything.
+            return Ok(());
+        }
         let timeout = timeout.for_write();
         limit(timeout, &mut self.write_limit, |limit| {
             self.stream.set_write_timeout(limit)
         })?;
         let sent = (&*self.stream).write_all(&self.buffers.output()[..amount]);
-        sent.map_err(|error| timed(error, timeout.reason))
+        match sent {
+            Err(error) if is_hang_up(error.kind()) => {
+                self.hung_up = Some(error.kind());
+                Ok(())
+            }
+            sent => sent.map_err(|error| timed(error, timeout.reason)),
+        }
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
@@ -237,12 +260,18 @@ impl Transport for Tcp {
                 other => break other.map_err(|error| timed(error, timeout.reason))?,
             }
         };
+        if let Some(kind) = self.hung_up.filter(|_| read == 0) {
+            return Err(io::Error::from(kind).into());
+        }
         self.buffers.input_appended(read);
         Ok(read > 0)
     }
 
     /// An idle connection has nothing to read: bytes that nobody asked for, and an end, make it useless.
     fn is_open(&mut self) -> bool {
+        if self.hung_up.is_some() {
+            return false;
+        }
         let idle = || -> io::Result<bool> {
             self.stream.set_nonblocking(true)?;
             let read = (&*self.stream).read(&mut [0]);

@@ -436,3 +436,32 @@ fn a_registry_that_asks_to_wait_for_long_is_asked_once_and_the_time_is_told() {
         json!(7200)
     );
 }
+
+#[test]
+fn what_a_server_says_before_it_hangs_up_on_what_is_sent_is_told_and_tried_again() {
+    let (machine, registry) = (Rack::new(), Registry::start());
+    let folder = machine.temp.path().join("model");
+    write_files(&folder, &[("a.bin", &bytes(40 << 20, 1))]);
+    let line = format!(
+        "registry publish {} --to oci://{}/acme/m:v1",
+        folder.display(),
+        registry.host()
+    );
+    let is_large = |request: &Request| {
+        let length = request.header("content-length");
+        request.method == "PUT" && length.is_some_and(|length| length.len() > 7)
+    };
+    let busy = || Rule::when(is_large).refuse_sender_after(1 << 20, 503);
+    registry.server().rule(busy());
+    let ran = models(&machine, &line);
+    assert_eq!(ran.code, 5, "{ran:?}");
+    assert!(
+        ran.err.contains("the server responded with status 503"),
+        "{ran:?}"
+    );
+    assert_eq!(registry.manifest_of("acme/m", "v1"), None);
+    registry.server().clear_rules();
+    registry.server().rule(busy().times(2));
+    models(&machine, &line).success();
+    assert!(registry.manifest_of("acme/m", "v1").is_some());
+}

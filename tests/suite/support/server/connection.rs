@@ -30,8 +30,9 @@ pub(super) fn serve(shared: &Shared, stream: TcpStream, id: u64) -> io::Result<(
         head_bytes: 0,
     };
     while let Some(mut request) = connection.read_request(&mut window, id)? {
-        if let Some(bytes) = connection.reset_after(&request) {
-            return connection.read_part(&request, bytes);
+        if let Some((bytes, answer)) = connection.reset_after(&request) {
+            connection.read_part(&request, bytes)?;
+            return connection.stream.write_all(&answer);
         }
         connection.read_body(&mut request)?;
         let then = connection.answer(&mut request)?;
@@ -85,8 +86,8 @@ impl Connection<'_> {
         }
     }
 
-    /// After how many bytes of this request the connection is to be reset.
-    fn reset_after(&self, request: &Request) -> Option<u64> {
+    /// After how many bytes of this request the connection is to be reset, and what is answered before.
+    fn reset_after(&self, request: &Request) -> Option<(u64, Vec<u8>)> {
         let mut rules = lock(&self.shared.rules);
         rules.iter_mut().find_map(|rule| rule.take_reset(request))
     }

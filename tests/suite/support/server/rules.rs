@@ -33,6 +33,8 @@ enum When {
 pub(super) struct Behaviour {
     /// After how many bytes of what a request carries the connection is reset.
     pub(super) unread_after: Option<u64>,
+    /// What is answered before that.
+    pub(super) unread_answer: Vec<u8>,
     pub(super) before: Vec<Event>,
     pub(super) status: Option<u16>,
     pub(super) body: Option<Arc<[u8]>>,
@@ -160,6 +162,14 @@ impl Rule {
     /// Reads only so many bytes of what a request carries, and resets the connection.
     pub(crate) fn reset_sender_after(self, bytes: u64) -> Self {
         self.with(|to| to.unread_after = Some(bytes))
+    }
+
+    /// Reads only so many bytes of what a request carries, answers this status, and hangs up.
+    pub(crate) fn refuse_sender_after(self, bytes: u64, status: u16) -> Self {
+        let answer = format!(
+            "HTTP/1.1 {status} Status\r\nretry-after: 0\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+        );
+        self.with(|to| (to.unread_after, to.unread_answer) = (Some(bytes), answer.into_bytes()))
     }
 
     /// Resets the connection without an answer.
@@ -297,10 +307,11 @@ impl Rule {
         })
     }
 
-    /// After how many bytes of a request to reset its connection, if the rule is about that, and due.
-    pub(super) fn take_reset(&mut self, request: &Request) -> Option<u64> {
+    /// After how many bytes of a request to reset its connection, and what to answer before, if the rule is about that, and due.
+    pub(super) fn take_reset(&mut self, request: &Request) -> Option<(u64, Vec<u8>)> {
         let bytes = self.behaviour.unread_after?;
-        self.take(request).map(|_| bytes)
+        self.take(request)
+            .map(|behaviour| (bytes, behaviour.unread_answer.clone()))
     }
 
     /// Counts a request that matches, and returns the actions if the rule is due.
