@@ -2,7 +2,8 @@
 //!
 //! | part | measures |
 //! |---|---|
-//! | `one` | 20,000 files of 4 KiB as one model: registered, registered again, synced, checked by size and time, checked whole |
+//! | `one` | 20,000 files of 4 KiB as one model: registered, registered again, synced, checked by size and time, checked whole, |
+//! | | reported; all of them changed: what a sync would do, and the sync |
 //! | `many` | the same files as 20,000 models of a format, each read for what it says |
 //!
 //! Beside them `sha256sum` hashes the same files, where that is installed; below the memory stands the registry's size.
@@ -11,6 +12,7 @@
 mod support;
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
@@ -58,6 +60,15 @@ fn play(name: &str, arguments: &[String]) -> Result<()> {
             let report = project.resync(&ResyncOptions::default())?;
             say("changed", report.difference.changed.len());
         }
+        ("preview", [project, _]) => {
+            let mut project = Project::open(project, &Default::default())?;
+            let report = project.preview_resync(&ResyncOptions::default())?;
+            say("changed", report.difference.changed.len());
+        }
+        ("report", [project, folder]) => {
+            let report = Project::open(project, &Default::default())?.report(Path::new(folder))?;
+            say("models", report.models);
+        }
         ("status", [project, depth]) => {
             let options = StatusOptions::default().deep(*depth == "deep");
             let report = Project::open(project, &Default::default())?.status(&options)?;
@@ -83,8 +94,13 @@ fn measure(arguments: &Arguments, folder: &Folder, part: &str, id: &str) -> Resu
         mut syncing,
         mut checking,
         mut deep,
+        mut reporting,
+        mut previewing,
+        mut updating,
         mut peak,
-    ] = [const { Series::new() }; 7];
+    ] = [const { Series::new() }; 10];
+    let report = folder.join("report").to_string_lossy().into_owned();
+    let mut round = 0;
     for _ in 0..arguments.runs(5) {
         hashing.extend(sha256sum(&folder.join("models"))?);
         if registry.exists() {
@@ -108,6 +124,12 @@ fn measure(arguments: &Arguments, folder: &Folder, part: &str, id: &str) -> Resu
         run(&mut syncing, "sync", "", ("changed", 0.0))?;
         run(&mut checking, "status", "shallow", ("hashed", 0.0))?;
         run(&mut deep, "status", "deep", ("hashed", files as f64))?;
+        run(&mut reporting, "report", &report, ("models", models as f64))?;
+        round += 1;
+        change_files(&folder.join("models"), round)?;
+        let changed = ("changed", models as f64);
+        run(&mut previewing, "preview", "", changed)?;
+        run(&mut updating, "sync", "", changed)?;
     }
     let mut table = Table::new(format!(
         "{part}: {count} files of 4 KiB as {} models",
@@ -119,6 +141,9 @@ fn measure(arguments: &Arguments, folder: &Folder, part: &str, id: &str) -> Resu
         ("sync", &syncing),
         ("check, by size and time", &checking),
         ("check, hashing all", &deep),
+        ("report", &reporting),
+        ("preview, all changed", &previewing),
+        ("sync, all changed", &updating),
     ] {
         match hashing.smallest() {
             Some(_) => table.pair(what, series, ("sha256sum", &hashing)),
@@ -159,6 +184,19 @@ fn write_files(folder: &Path, count: usize, is_model: bool) -> Result<usize> {
             .set_modified(hour_ago)?;
     }
     Ok(count)
+}
+
+/// Appends to every file below a folder, an hour ago.
+fn change_files(folder: &Path, round: usize) -> Result<()> {
+    let hour_ago = SystemTime::now() - Duration::from_secs(3600);
+    for below in fs::read_dir(folder)? {
+        for file in fs::read_dir(below?.path())? {
+            let mut file = fs::File::options().append(true).open(file?.path())?;
+            writeln!(file, "{round}")?;
+            file.set_modified(hour_ago)?;
+        }
+    }
+    Ok(())
 }
 
 /// How long `sha256sum` takes for all files below a folder, where it is installed.

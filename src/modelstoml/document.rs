@@ -37,10 +37,10 @@ pub(crate) struct FileEntry {
     pub(crate) digest: Option<Digest>,
     #[serde(rename = "size")]
     pub(crate) size_bytes: Option<u64>,
-    pub(crate) url: Option<String>,
+    pub(crate) url: Option<Box<str>>,
     /// Why it cannot be read.
     #[serde(skip)]
-    pub(crate) fault: Option<String>,
+    pub(crate) fault: Option<Box<str>>,
 }
 
 /// A model, with its names checked.

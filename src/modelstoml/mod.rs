@@ -12,6 +12,8 @@ mod pieces;
 mod project;
 #[cfg(feature = "author")]
 mod reader;
+#[cfg(feature = "author")]
+mod sorted;
 mod tables;
 #[cfg(feature = "author")]
 pub(crate) mod version;
@@ -28,5 +30,7 @@ pub(crate) use metadata::storable;
 pub use project::{FileFacts, Files, ModelEntry, ProjectRegistry, RegisteredVersion, TargetEntry};
 #[cfg(feature = "author")]
 pub(crate) use project::{digest_of, total_bytes};
+#[cfg(feature = "author")]
+pub use sorted::SortedMap;
 #[cfg(feature = "author")]
 pub(crate) use write::TextFacts;

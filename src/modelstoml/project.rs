@@ -10,7 +10,8 @@ use toml::{Table, Value};
 
 use super::document::{self, Document, FileEntry};
 use super::metadata::{json_table, metadata_bytes, toml_bytes};
-use super::pieces::{entry_bytes, map_bytes};
+use super::pieces::entry_bytes;
+use super::sorted::SortedMap;
 use super::version;
 use crate::catalog::Metadata;
 use crate::digest::Digest;
@@ -124,7 +125,7 @@ pub struct ModelEntry {
     pub given: BTreeSet<String>,
     /// Its versions by name; [`ModelEntry::history`] returns them in order.
     #[serde(default, skip_serializing)]
-    pub versions: BTreeMap<String, RegisteredVersion>,
+    pub versions: SortedMap<String, RegisteredVersion>,
     #[serde(flatten, skip_serializing)]
     pub(crate) others: Table,
 }
@@ -178,7 +179,7 @@ pub struct TargetEntry {
 }
 
 /// Files by their paths in the project's folder; [`ProjectRegistry`] has an example.
-pub type Files = BTreeMap<RelPath, FileFacts>;
+pub type Files = SortedMap<RelPath, FileFacts>;
 
 /// What is registered of a file; [`ProjectRegistry`] has an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -317,6 +318,7 @@ impl ModelEntry {
         }
         let current = self.versions.get_mut(&self.current);
         let current = current.ok_or_else(|| format!("it has no version '{}'", self.current))?;
+        let mut others = Vec::new();
         for name in listed {
             let path = RelPath::parse(name).map_err(|error| error.to_string())?;
             if current.files.contains_key(&path) {
@@ -324,8 +326,9 @@ impl ModelEntry {
             }
             let facts = stated.get(name).and_then(FileEntry::facts);
             let missing = || format!("[files] lacks the hash of '{name}'");
-            current.files.insert(path, facts.ok_or_else(missing)?);
+            others.push((path, facts.ok_or_else(missing)?));
         }
+        current.files.extend(others);
         for version in self.versions.values_mut() {
             settle_digest(&mut version.digest, &version.files);
         }
@@ -338,7 +341,7 @@ impl ModelEntry {
             name.len() + files_bytes(&version.files) + metadata_bytes(&version.metadata)
         });
         entry_bytes::<String, Self>()
-            + map_bytes::<String, RegisteredVersion>(self.versions.len())
+            + size_of::<(String, RegisteredVersion)>() * self.versions.len()
             + versions.sum::<usize>()
             + toml_bytes(&self.others)
             + self.description.len()
@@ -388,7 +391,7 @@ pub(crate) fn total_bytes(files: &Files) -> u64 {
 
 fn files_bytes(files: &Files) -> usize {
     let names = files.keys().map(|path| path.as_str().len());
-    map_bytes::<RelPath, FileFacts>(files.len()) + names.sum::<usize>()
+    size_of::<(RelPath, FileFacts)>() * files.len() + names.sum::<usize>()
 }
 
 /// The digest of files: of their names, sizes and digests, in the order of names.

@@ -9,7 +9,7 @@ use toml::de::{DeArray, DeString, DeTable, DeValue, ValueDeserializer};
 
 use super::document::Document;
 use super::pieces::{Piece, Room, Text, each_piece, entry_bytes, map_bytes};
-use super::project::{FileFacts, Files, MAX_KEPT_BYTES, ModelEntry, ProjectRegistry, TargetEntry};
+use super::project::{FileFacts, MAX_KEPT_BYTES, ModelEntry, ProjectRegistry, TargetEntry};
 use super::tables::{Tables, duplicate, read, table};
 use super::write::is_cut_short;
 use crate::error::{Error, Result};
@@ -28,8 +28,8 @@ const KINDS: [(&str, Kind); 2] = [("entries", Kind::Models), ("targets", Kind::T
 #[derive(Default)]
 struct Open<'t> {
     values: DeTable<'t>,
-    /// The files of versions: there may be many.
-    files: BTreeMap<String, Files>,
+    /// The files of versions: there may be many, in any order.
+    files: BTreeMap<String, BTreeMap<RelPath, FileFacts>>,
     /// What it takes until it is typed.
     bytes: usize,
 }
@@ -223,7 +223,7 @@ impl<'t> Reader<'t> {
 
 /// Adds the files of a version.
 fn take_files(
-    files: &mut Files,
+    files: &mut BTreeMap<RelPath, FileFacts>,
     values: DeTable<'_>,
     text: Text<'_>,
     room: &mut Room,

@@ -191,11 +191,11 @@ impl<'t> Tables<'t> {
     ) -> Result<()> {
         let file = FileEntry::deserialize(ValueDeserializer::from(value));
         let file = file.unwrap_or_else(|error| FileEntry {
-            fault: Some(reason(&error, text, &mut self.lines)),
+            fault: Some(reason(&error, text, &mut self.lines).into()),
             ..FileEntry::default()
         });
         let texts = [&file.url, &file.fault].into_iter().flatten();
-        let texts = texts.map(|text| text.capacity() + ALLOCATION_BYTES);
+        let texts = texts.map(|text| text.len() + ALLOCATION_BYTES);
         let bytes = texts.sum::<usize>() + owned_bytes(&name);
         let entry = entry_bytes::<DeString<'_>, FileEntry>();
         self.room.take(bytes + entry, self.location)?;
@@ -214,10 +214,11 @@ impl<'t> Tables<'t> {
     #[cfg(feature = "author")]
     pub(super) fn fault(&self) -> Option<&str> {
         let of_files = self.document.files.values();
-        let of_files = of_files.filter_map(|file| file.fault.as_ref());
+        let of_files = of_files.filter_map(|file| file.fault.as_deref());
         let Faults { models, examples } = &self.faults;
-        let mut all = of_files.chain(models.values()).chain(examples.values());
-        all.next().map(String::as_str)
+        let lists = models.values().chain(examples.values());
+        let mut all = of_files.chain(lists.map(String::as_str));
+        all.next()
     }
 
     /// Checks what concerns all entries.

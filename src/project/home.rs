@@ -259,6 +259,17 @@ impl Project {
         Ok(outcome)
     }
 
+    /// Makes a change in memory, and takes it back.
+    pub(super) fn rehearse<T>(&mut self, act: impl FnOnce(&mut ProjectRegistry) -> T) -> Result<T> {
+        let before = self.registry.measure();
+        let copy = self.unsaved.then(|| self.registry.clone());
+        let outcome = act(&mut self.registry);
+        if self.registry.measure() != before {
+            self.restore(copy)?;
+        }
+        Ok(outcome)
+    }
+
     /// Takes back a change, to a copy of the registry or to the one on disk.
     fn restore(&mut self, copy: Option<ProjectRegistry>) -> Result<()> {
         if let Some(copy) = copy {

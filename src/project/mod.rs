@@ -7,7 +7,7 @@
 //! | name | what it is |
 //! |---|---|
 //! | [`Project`], [`ProjectOptions`] | a publisher's folder |
-//! | [`ProjectRegistry`], [`ModelEntry`], [`RegisteredVersion`], [`TargetEntry`], [`Files`], [`FileFacts`] | what is registered |
+//! | [`ProjectRegistry`], [`ModelEntry`], [`RegisteredVersion`], [`TargetEntry`], [`Files`], [`FileFacts`], [`SortedMap`] | what is registered |
 //! | [`AddOptions`], [`AddReport`], [`RegisteredItem`], [`FailedPath`] | registering |
 //! | [`SelectOptions`], [`RegistryListing`], [`ModelSummary`], [`TargetSummary`], [`ItemDetail`] | listing |
 //! | [`StatusOptions`], [`StatusReport`], [`Finding`], [`Remedy`] | checking |
@@ -111,7 +111,7 @@ mod scan;
 mod work_tree;
 
 pub use crate::modelstoml::{
-    FileFacts, Files, ModelEntry, ProjectRegistry, RegisteredVersion, TargetEntry,
+    FileFacts, Files, ModelEntry, ProjectRegistry, RegisteredVersion, SortedMap, TargetEntry,
 };
 pub use crate::publish::PublishTarget;
 pub use crate::publish::{Chunking, DEFAULT_CHUNK_BYTES};

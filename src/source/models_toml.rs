@@ -95,7 +95,7 @@ impl ModelsToml {
             let listed = ListedFile {
                 digest: file.digest,
                 size_bytes: file.size_bytes,
-                url: file.url,
+                url: file.url.map(String::from),
             };
             (name.into_owned(), listed)
         });

@@ -37,7 +37,7 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     let report = session.metered_as(READING, |meter| {
         let options = options.progress(meter);
         match is_set(matches, args::DRY_RUN) {
-            true => Ok(project.plan_resync(&options)?.report),
+            true => project.preview_resync(&options),
             false => project.resync(&options),
         }
     })?;

@@ -199,7 +199,7 @@ impl<'a> Register<'a> {
     }
 
     fn facts<'f>(&self, files: impl Iterator<Item = &'f RelPath>) -> Result<Files> {
-        let mut facts = Files::new();
+        let mut facts = Vec::with_capacity(files.size_hint().0);
         for file in files {
             let hashed = self.hashes.get(file).ok_or_else(|| {
                 format!(
@@ -215,8 +215,9 @@ impl<'a> Register<'a> {
             }
             let hashed = hashed.and_then(|hashed| hashed.as_ref().map_err(|error| chain(error)));
             let of_file = hashed.map_err(|fault| Error::argument(fault).naming(file.as_str()))?;
-            facts.insert(file.clone(), *of_file);
+            facts.push((file.clone(), *of_file));
         }
+        let facts: Files = facts.into_iter().collect();
         check_distinct(facts.keys()).map_err(Error::argument_name)?;
         Ok(facts)
     }

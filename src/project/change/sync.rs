@@ -70,7 +70,7 @@ setters!(ResyncOptions {
 /// let sir = folder.path().join("models/sir.py");
 /// std::fs::write(&sir, std::fs::read_to_string(&sir)?.replace("\"incidence\"]", "\"incidence\", \"deaths\"]"))?;
 ///
-/// let report = project.plan_resync(&ResyncOptions::default())?.report;
+/// let report = project.preview_resync(&ResyncOptions::default())?;
 /// assert!(report.dry_run && !report.applied && !report.needs_force);
 /// let difference = &report.difference;
 /// assert!(!difference.is_empty());
@@ -116,10 +116,18 @@ pub struct ResyncReport {
     pub left_out: Vec<String>,
 }
 
+/// What is at a registered path.
+struct Sighting {
+    /// `None` if it no longer exists.
+    candidate: Option<Candidate>,
+    /// How many models and targets have yet to be updated from it.
+    users: usize,
+}
+
 /// The registered files of a project as they are now.
 struct Snapshot {
-    /// Registered paths → what is there; `None` if it no longer exists.
-    candidates: BTreeMap<String, Option<Candidate>>,
+    /// Registered paths → what is there.
+    sightings: BTreeMap<String, Sighting>,
     hashes: FileHashes,
     failed: Vec<FailedPath>,
     left_behind: Vec<String>,
@@ -144,10 +152,21 @@ impl Project {
             Ok(report)
         };
         let is_wanted = |report: &ResyncReport| !report.needs_force;
-        let mut report = self.change_if(&options.cancel, update, is_wanted)?;
-        report.failed.extend(snapshot.failed);
-        report.left_out = snapshot.left_behind;
-        Ok(report)
+        self.change_if(&options.cancel, update, is_wanted)
+    }
+
+    /// Reports what [`Project::resync`] would change, and changes nothing. Unlike [`Project::plan_resync`], it keeps no second
+    /// registry in memory, and what it reports cannot be applied as it is. [`ResyncReport`] has an example.
+    ///
+    /// # Errors
+    /// Those of [`Project::resync`].
+    pub fn preview_resync(&mut self, options: &ResyncOptions) -> Result<ResyncReport> {
+        let snapshot = self.snapshot(options)?;
+        let report = self.rehearse(|registry| snapshot.update(registry))?;
+        Ok(ResyncReport {
+            dry_run: true,
+            ..report
+        })
     }
 
     /// Plans what [`Project::resync`] would change, and changes nothing; [`Project::apply`] applies the plan, even if it drops
@@ -159,8 +178,6 @@ impl Project {
         let snapshot = self.snapshot(options)?;
         let mut plan = self.planned(|registry| snapshot.update(registry));
         plan.report.dry_run = true;
-        plan.report.failed.extend(snapshot.failed);
-        plan.report.left_out = snapshot.left_behind;
         Ok(plan)
     }
 
@@ -178,18 +195,22 @@ impl Project {
             .map(|path| (path.to_owned(), self.look_again(path)))
             .collect();
         let (mut failed, mut left_behind) = (Vec::new(), Vec::new());
-        let candidates = read
+        let sightings = read
             .into_iter()
             .filter_map(|(path, candidate)| match candidate {
-                Ok(candidate) => Some((path, candidate)),
+                Ok(candidate) => {
+                    let users = 0;
+                    Some((path, Sighting { candidate, users }))
+                }
                 Err(error) => {
                     failed.push(FailedPath { path, error });
                     None
                 }
             });
-        let mut candidates: BTreeMap<_, _> = candidates.collect();
+        let mut sightings: BTreeMap<_, _> = sightings.collect();
         let mut files: BTreeSet<RelPath> = BTreeSet::new();
-        for candidate in candidates.values_mut().flatten() {
+        let candidates = sightings.values_mut();
+        for candidate in candidates.filter_map(|sighting| sighting.candidate.as_mut()) {
             left_behind.append(&mut candidate.left_behind);
             files.extend(candidate.files.iter().cloned());
             let functions = candidate.functions().iter();
@@ -202,7 +223,7 @@ impl Project {
         files.retain(|file| self.has_file(file));
         let progress = options.progress.as_deref();
         Ok(Snapshot {
-            candidates,
+            sightings,
             hashes: self.hash_files(&files, &options.cancel, progress)?,
             failed,
             left_behind: in_order(left_behind),
@@ -227,19 +248,31 @@ impl Project {
 
 impl Snapshot {
     /// Updates a registry, and returns what differs. One model or target after the other: a registry may be too large to be in
-    /// memory twice.
-    fn update(&self, registry: &mut ProjectRegistry) -> ResyncReport {
+    /// memory twice, and so may be what was read for it.
+    fn update(mut self, registry: &mut ProjectRegistry) -> ResyncReport {
         let (mut difference, mut failed) = (Difference::default(), Vec::new());
         let models: Vec<String> = registry.entries.keys().cloned().collect();
         let targets: Vec<String> = registry.targets.keys().cloned().collect();
+        let of_models = registry.entries.values().map(|entry| entry.path.as_str());
+        let of_targets = registry.targets.values().map(|target| target.path.as_str());
+        for path in of_models.chain(of_targets) {
+            if let Some(sighting) = self.sightings.get_mut(path) {
+                sighting.users += 1;
+            }
+        }
+        let sightings = &mut self.sightings;
         let mut register = Register::new(registry, &self.hashes, self.time, self.auto_version);
         for id in &models {
             let Some(before) = register.registry.entries.get(id).cloned() else {
                 continue;
             };
             // Without one, it could not be read, which is reported, or was added meanwhile.
-            let at = self.candidates.get(&before.path).map(Option::as_ref);
-            let updated = at.map(|at| update_model(&mut register, id, &before, at));
+            let at = sightings.get(&before.path);
+            let updated = at.map(|at| {
+                let at = at.candidate.as_ref();
+                update_model(&mut register, id, &before, at)
+            });
+            leave(sightings, &before.path);
             let entries = &mut register.registry.entries;
             if let Some(Err(error)) = updated {
                 // An entry that cannot be updated stays as it was.
@@ -255,9 +288,12 @@ impl Snapshot {
             let Some(before) = register.registry.targets.get(id).cloned() else {
                 continue;
             };
-            let at = self.candidates.get(before.path.as_str());
-            let at = at.map(Option::as_ref);
-            let updated = at.map(|at| update_target(&mut register, id, &before, at));
+            let at = sightings.get(before.path.as_str());
+            let updated = at.map(|at| {
+                let at = at.candidate.as_ref();
+                update_target(&mut register, id, &before, at)
+            });
+            leave(sightings, before.path.as_str());
             let targets = &mut register.registry.targets;
             if let Some(Err(error)) = updated {
                 targets.insert(id.clone(), before.clone());
@@ -268,12 +304,24 @@ impl Snapshot {
             let change = after.map(|after| ItemChange::of_target(id, &before, after));
             difference.add(ItemKind::Target, id, change);
         }
+        failed.extend(self.failed);
         ResyncReport {
             processed: models.len() + targets.len(),
             needs_force: !difference.dropped.is_empty(),
             difference,
             failed,
+            left_out: self.left_behind,
             ..ResyncReport::default()
+        }
+    }
+}
+
+/// Drops what was read at a path after the last update from it.
+fn leave(sightings: &mut BTreeMap<String, Sighting>, path: &str) {
+    if let Some(sighting) = sightings.get_mut(path) {
+        sighting.users = sighting.users.saturating_sub(1);
+        if sighting.users == 0 {
+            sightings.remove(path);
         }
     }
 }

@@ -37,15 +37,16 @@
 //! found is not in the report: it has neither versions nor times.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
-use serde::{Serialize, Serializer};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
 
-use crate::disk::write::replace_file;
+use crate::disk::write::NewFile;
 use crate::error::{Error, IoContext, Result};
 use crate::model::ModelName;
 use crate::modelstoml::{FileFacts, Files, ModelEntry, RegisteredVersion, TargetEntry};
@@ -60,6 +61,8 @@ const REGISTRY: &str = "model_registry.json";
 const SUMMARY: &str = "model_registry_summary.json";
 /// What a file of a report says, so that the next report may replace it.
 const GENERATOR: &str = "modelrack";
+/// How much of a file is read or written at once, in bytes.
+const BUFFER_BYTES: usize = 64 << 10;
 /// The format of `model_registry.json`.
 const FORMAT: &str = "1.0.0";
 
@@ -104,17 +107,27 @@ struct Whole<'a> {
     version: &'static str,
     generator: &'static str,
     updated_at: Option<String>,
-    models: BTreeMap<&'a String, &'a Model>,
-    targets: BTreeMap<&'a String, Value>,
+    #[serde(serialize_with = "as_models")]
+    models: &'a BTreeMap<String, ModelEntry>,
+    #[serde(serialize_with = "as_targets")]
+    targets: &'a BTreeMap<String, TargetEntry>,
     target_sets: &'a BTreeMap<String, BTreeSet<String>>,
 }
 
 /// The file of one model.
 #[derive(Serialize)]
-struct Single<'a> {
+struct Single {
     generator: &'static str,
     #[serde(flatten)]
-    model: &'a Model,
+    model: Model,
+}
+
+/// What is read of a file of an earlier report.
+#[derive(Default, Deserialize)]
+struct Earlier {
+    generator: Option<Value>,
+    #[serde(default)]
+    models: BTreeMap<String, IgnoredAny>,
 }
 
 #[derive(Serialize)]
@@ -154,13 +167,13 @@ impl Project {
         }
         let path = folder.join(REGISTRY);
         let removed = remove_dropped(folder, &path, &places)?;
-        let models: Vec<Model> = registry.entries.iter().map(model).collect();
-        let singles: Vec<_> = models.iter().zip(&places).collect();
+        let singles: Vec<_> = registry.entries.iter().zip(&places).collect();
         // Each write waits for the disk, so together they wait less.
-        singles.par_iter().try_for_each(|(model, place)| {
-            let generator = GENERATOR;
+        singles.par_iter().try_for_each(|((id, entry), place)| {
+            let (generator, model) = (GENERATOR, model(id, entry));
             write(&place.below(folder), &Single { generator, model })
         })?;
+        let models = registry.entries.len();
         let current = entries.clone().filter_map(ModelEntry::current);
         let sizes = current.map(RegisteredVersion::total_bytes);
         let failed_models = failed.iter().filter_map(|finding| finding.entity.as_ref());
@@ -169,12 +182,12 @@ impl Project {
         let summary = json!({
             "generator": GENERATOR,
             "success": failed.is_empty(),
-            "processed_files": models.len(),
-            "successful_registrations": models.len() - failed_models,
+            "processed_files": models,
+            "successful_registrations": models - failed_models,
             "failed_registrations": failed_models,
             "errors": failed.iter().map(Finding::to_string).collect::<Vec<_>>(),
             "registry_path": path.display().to_string(),
-            "total_models": models.len(),
+            "total_models": models,
             "total_versions": entries.clone().map(|entry| entry.versions.len()).sum::<usize>(),
             "total_targets": registry.targets.len(),
             "total_bytes": sizes.fold(0, u64::saturating_add),
@@ -187,14 +200,14 @@ impl Project {
             version: FORMAT,
             generator: GENERATOR,
             updated_at: of_models.chain(of_targets).max().map(rfc3339_micros),
-            models: registry.entries.keys().zip(&models).collect(),
-            targets: registry.targets.iter().map(target).collect(),
+            models: &registry.entries,
+            targets: &registry.targets,
             target_sets: &registry.target_sets,
         };
         // Written last, when the files of all models that it names exist.
         write(&path, &whole)?;
         Ok(WrittenReport {
-            models: models.len(),
+            models,
             targets: registry.targets.len(),
             files: 2 + places.len(),
             removed,
@@ -213,11 +226,11 @@ fn place_of(id: &str) -> Result<RelPath> {
 
 /// Refuses to replace what another program wrote: its history would be lost.
 fn check_replaceable(file: &Path) -> Result<()> {
-    let bytes = match fs::read(file) {
+    let content = match File::open(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        bytes => bytes.at("read", file)?,
+        content => content.at("read", file)?,
     };
-    match is_own(&bytes) {
+    match earlier(content).is_some() {
         true => Ok(()),
         false => Err(Error::argument(format!(
             "{} was written by another program: choose another folder, or import it and move it away",
@@ -226,21 +239,26 @@ fn check_replaceable(file: &Path) -> Result<()> {
     }
 }
 
-fn is_own(bytes: &[u8]) -> bool {
-    let value: Option<Value> = serde_json::from_slice(bytes).ok();
-    value.is_some_and(|value| value["generator"] == GENERATOR)
+/// Reads a file of an earlier report; `None` if it is that of another program. It may be as large as the registry.
+fn earlier(file: File) -> Option<Earlier> {
+    let earlier: Earlier = serde_json::from_reader(BufReader::new(file)).ok()?;
+    let is_own = earlier
+        .generator
+        .as_ref()
+        .is_some_and(|own| own == GENERATOR);
+    is_own.then_some(earlier)
 }
 
 /// Removes the files of models that an earlier report has and this one does not.
 fn remove_dropped(folder: &Path, registry: &Path, kept: &[RelPath]) -> Result<Vec<PathBuf>> {
-    let earlier = fs::read(registry).unwrap_or_default();
-    let earlier: Value = serde_json::from_slice(&earlier).unwrap_or_default();
-    let ids = earlier["models"].as_object().into_iter().flatten();
+    let before = File::open(registry).ok().and_then(earlier);
+    let ids = before.unwrap_or_default().models.into_keys();
     let kept: BTreeSet<&RelPath> = kept.iter().collect();
     let mut removed = Vec::new();
-    for place in ids.filter_map(|(id, _)| place_of(id).ok()) {
+    for place in ids.filter_map(|id| place_of(&id).ok()) {
         let file = place.below(folder);
-        if kept.contains(&place) || !fs::read(&file).is_ok_and(|bytes| is_own(&bytes)) {
+        let is_own = || File::open(&file).ok().and_then(earlier).is_some();
+        if kept.contains(&place) || !is_own() {
             continue;
         }
         fs::remove_file(&file).at("remove", &file)?;
@@ -256,14 +274,86 @@ fn remove_dropped(folder: &Path, registry: &Path, kept: &[RelPath]) -> Result<Ve
     Ok(removed)
 }
 
+/// Writes a file, unless it is as it would be. Its text is not held in memory, which may be larger than the registry.
 fn write(path: &Path, value: &impl Serialize) -> Result<()> {
-    let mut text = serde_json::to_vec_pretty(value)
-        .map_err(|error| Error::internal(format!("the report is not valid JSON: {error}")))?;
-    text.push(b'\n');
-    match fs::read(path) {
-        Ok(before) if before == text => Ok(()),
-        _ => replace_file(path, &text),
+    if is_there(path, value) {
+        return Ok(());
     }
+    let mut new = NewFile::create(path)?;
+    let mut failure = Ok(());
+    let mut out = BufWriter::with_capacity(
+        BUFFER_BYTES,
+        Sink(|bytes: &[u8]| {
+            // Dropped, the buffer tries once more.
+            if failure.is_ok() {
+                failure = new.write(bytes);
+            }
+            failure
+                .as_ref()
+                .map_err(|_| io::ErrorKind::Other.into())
+                .copied()
+        }),
+    );
+    let written = pretty(&mut out, value);
+    drop(out);
+    failure?;
+    written.map_err(|error| Error::internal(format!("the report is not valid JSON: {error}")))?;
+    new.commit()
+}
+
+/// Returns whether a file has this value already.
+fn is_there(path: &Path, value: &impl Serialize) -> bool {
+    let Ok(before) = File::open(path) else {
+        return false;
+    };
+    let mut before = BufReader::with_capacity(BUFFER_BYTES, before);
+    let same = pretty(
+        &mut Sink(|bytes: &[u8]| {
+            let mut read = vec![0; bytes.len()];
+            before.read_exact(&mut read)?;
+            match read == bytes {
+                true => Ok(()),
+                false => Err(io::ErrorKind::InvalidData.into()),
+            }
+        }),
+        value,
+    );
+    same.is_ok() && before.fill_buf().is_ok_and(<[u8]>::is_empty)
+}
+
+fn pretty(out: &mut impl Write, value: &impl Serialize) -> serde_json::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, value)?;
+    let end = out.write_all(b"\n").and_then(|()| out.flush());
+    end.map_err(serde_json::Error::io)
+}
+
+/// Takes what is written.
+struct Sink<F>(F);
+
+impl<F: FnMut(&[u8]) -> io::Result<()>> Write for Sink<F> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        (self.0)(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Writes models one after the other, so that none is in memory twice.
+fn as_models<S: Serializer>(
+    entries: &BTreeMap<String, ModelEntry>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(entries.iter().map(|(id, entry)| (id, model(id, entry))))
+}
+
+fn as_targets<S: Serializer>(
+    targets: &BTreeMap<String, TargetEntry>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(targets.iter().map(|(id, entry)| (id, target(id, entry))))
 }
 
 /// Writes pairs as a table in their own order.
@@ -271,7 +361,7 @@ fn as_table<S: Serializer>(pairs: &[(String, Value)], serializer: S) -> Result<S
     serializer.collect_map(pairs.iter().map(|(key, value)| (key, value)))
 }
 
-fn model((id, entry): (&String, &ModelEntry)) -> Model {
+fn model(id: &str, entry: &ModelEntry) -> Model {
     let current = entry.current();
     let times = || entry.versions.values().map(|version| version.registered_at);
     let fields = json!({
@@ -318,8 +408,8 @@ fn version(entry: &ModelEntry, name: &str, version: &RegisteredVersion) -> Value
     })
 }
 
-fn target<'a>((id, target): (&'a String, &TargetEntry)) -> (&'a String, Value) {
-    let value = json!({
+fn target(id: &str, target: &TargetEntry) -> Value {
+    json!({
         "target_id": id,
         "path": target.path,
         "entrypoint": target.entrypoint,
@@ -328,8 +418,7 @@ fn target<'a>((id, target): (&'a String, &TargetEntry)) -> (&'a String, Value) {
         "registered_at": rfc3339_micros(target.registered_at),
         "digest": target.digest,
         "files": files(&target.files),
-    });
-    (id, value)
+    })
 }
 
 fn files(files: &Files) -> Value {

@@ -139,7 +139,13 @@ impl Folder {
     }
 
     pub(super) fn plan_sync(&self, options: &ResyncOptions) -> ResyncReport {
-        self.project().plan_resync(options).unwrap().report
+        let mut project = self.project();
+        let plan = project.plan_resync(options).unwrap();
+        let before = project.registry().clone();
+        let report = project.preview_resync(options).unwrap();
+        assert_eq!(format!("{report:?}"), format!("{:?}", plan.report));
+        assert_eq!(*project.registry(), before);
+        report
     }
 
     pub(super) fn status(&self) -> StatusReport {

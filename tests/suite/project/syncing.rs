@@ -183,6 +183,9 @@ fn a_sync_that_needs_force_leaves_the_project_as_it_was() {
     let unsaved = project.registry().clone();
     assert!(unsaved != before);
     project.set_options(&ProjectOptions::default());
+    let preview = project.preview_resync(&options()).unwrap();
+    assert!(preview.needs_force && preview.dry_run);
+    assert!(*project.registry() == unsaved);
     assert!(project.resync(&options()).unwrap().needs_force);
     assert!(*project.registry() == unsaved);
     assert!(*folder.project().registry() == unsaved, "it is written now");

@@ -293,15 +293,17 @@ impl Project {
         left_behind: &mut Vec<String>,
     ) -> Result<Vec<RelPath>> {
         let (mut found, mut files) = (Vec::new(), BTreeSet::new());
+        let mut absent = Vec::new();
         for path in paths {
             match (self.imported_path(path), RelPath::parse(path)) {
                 (Err(error), Ok(file)) if is_absence(&error) && known.contains_key(&file) => {
-                    elsewhere.insert(file.clone(), known[&file]);
+                    absent.push((file.clone(), known[&file]));
                     files.insert(file);
                 }
                 (there, _) => found.push(there?),
             }
         }
+        elsewhere.extend(absent);
         files.extend(self.files_at_all(found.into_iter().map(Ok), left_behind)?);
         Ok(files.into_iter().collect())
     }

@@ -207,10 +207,8 @@ impl<'a> ModelImport<'a> {
         };
         let path = stated.path.as_ref().unwrap_or(&self.imported.path);
         let path = RelPath::parse(path).ok();
-        let own = self
-            .at
-            .file()
-            .and_then(|own| current.files.get_key_value(own));
+        let own = self.at.file();
+        let own = own.and_then(|own| Some((own, current.files.get(own)?)));
         let size_bytes = match own.filter(|(_, facts)| facts.digest == digest) {
             Some((own, _)) if path.as_ref().is_none_or(|path| path == own) => {
                 return Some(as_now());
@@ -220,7 +218,7 @@ impl<'a> ModelImport<'a> {
             None => stated.size_bytes?,
         };
         let facts = FileFacts { digest, size_bytes };
-        Some(as_stated(Files::from([(path?, facts)])))
+        Some(as_stated(Files::from_iter([(path?, facts)])))
     }
 
     /// Makes the files as they are now the current version: the highest one if they are its files, else a new one.

@@ -4,7 +4,7 @@
 //! of everything else.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::mem;
 
 use rayon::iter::{IntoParallelRefMutIterator, ParallelIterator};
@@ -44,7 +44,7 @@ impl IndexedFolder {
     /// Hashes files on all processors.
     pub(super) fn hash_files(
         &self,
-        names: &BTreeSet<&str>,
+        names: Vec<String>,
         options: &MakeOptions,
     ) -> Result<HashedFiles> {
         let server = self.server.as_ref().filter(|_| options.urls);
@@ -57,13 +57,13 @@ impl IndexedFolder {
             let location = format_args!("{name} of {}", self.location);
             content.pointer.finish(location)?;
             let url = server.map(|server| server.url(self.asset.as_deref(), &path));
-            file.url = url.transpose()?.map(|url| url.to_string());
+            file.url = url.transpose()?.map(|url| url.to_string().into());
             file.digest = Some(content.hasher.finish());
             file.size_bytes = Some(content.size_bytes);
             *state = of_file;
             Ok(())
         };
-        let names = names.iter().map(|name| Cow::Owned((*name).to_owned()));
+        let names = names.into_iter().map(Cow::Owned);
         let files = names.map(|name| (name, FileEntry::default(), State::Served));
         let mut hashed: Vec<HashedFile> = files.collect();
         // In place: a list of the results would be put together from others, which are as large.

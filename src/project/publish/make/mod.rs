@@ -18,6 +18,7 @@ mod origin;
 mod staged;
 mod tree;
 
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -304,14 +305,25 @@ impl Project {
                 folder.location
             )));
         }
-        let (files, of_files) = folder.hash_files(&found.files, options)?;
+        let note_of_changes = folder.note_of_changes(&found.files);
+        let note_of_nested = note_of_nested(&found.nested);
+        let Models {
+            files,
+            models,
+            examples,
+            ..
+        } = found;
+        // There may be hundreds of thousands: the names of the others are not needed any more, and these become the registry's.
+        let names = folder.tree.names.iter();
+        let is_of_model: Vec<bool> = names.map(|name| files.contains(name.as_str())).collect();
+        let mut names = mem::take(&mut folder.tree.names);
+        let mut is_kept = is_of_model.into_iter();
+        names.retain(|_| is_kept.next().unwrap_or(false));
+        let (files, of_files) = folder.hash_files(names, options)?;
         let mut notes = folder.notes.clone();
         notes.extend(of_files);
-        notes.extend(folder.note_of_changes(&found.files));
-        notes.extend(note_of_nested(&found.nested));
-        let Models {
-            models, examples, ..
-        } = found;
+        notes.extend(note_of_changes);
+        notes.extend(note_of_nested);
         let report = MakeReport {
             path: path.clone(),
             models: models.len(),
