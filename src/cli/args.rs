@@ -18,7 +18,7 @@ use crate::quantity::ByteSize;
 use crate::{ModelAddress, Result};
 
 /// The start of every id.
-const PREFIX: &str = "modelrack_";
+pub(super) const PREFIX: &str = "modelrack_";
 
 pub(super) const JSON: &str = "modelrack_json";
 pub(super) const QUIET: &str = "modelrack_quiet";

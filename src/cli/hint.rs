@@ -160,6 +160,10 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
                 ),
             }
         }
+        ErrorKind::IndexNotFound { .. } if session.verb == "verify" => {
+            "a registry has a models.json there; a layout of artifacts is written oci-layout:DIR"
+                .into()
+        }
         ErrorKind::IndexNotFound { origin, .. } => format!("check the URL in {origin}"),
         ErrorKind::Network {
             server_code: Some(code),

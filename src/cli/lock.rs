@@ -126,11 +126,17 @@ fn print(session: &Session, report: &LockReport, is_check: bool) -> CliResult {
     let sums: Vec<String> = sums
         .map(|(number, what)| format!("{number} {what}"))
         .collect();
+    let file = report.file.display();
     if sums.is_empty() {
-        session.note("No model is installed, so there is nothing to lock.");
+        session.note(match report.file.exists() {
+            true => format!(
+                "{file} has no models. '{} lock MODEL' adds one.",
+                session.path
+            ),
+            false => "No model is installed, so there is nothing to lock.".to_owned(),
+        });
         return Ok(());
     }
-    let file = report.file.display();
     session.say(format!("{file}: {}", sums.join(", ")))?;
     if is_check && report.is_stale() {
         let path = &session.path;

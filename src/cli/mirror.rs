@@ -5,23 +5,16 @@ use std::path::PathBuf;
 use clap::{ArgMatches, Command, value_parser};
 use serde::Serialize;
 
-use super::args::{self, LOCKED, Which, flag, is_set, option, text, value};
+use super::args::{self, LOCKED, Which, flag, is_set, option, value};
 use super::failure::CliResult;
 use super::session::Session;
 use super::several::{self, Failures, Named};
 use super::table::Table;
-use super::{Mount, render};
+use super::{Mount, chunking, render};
 use crate::lock::DEFAULT_FILE;
-use crate::mirror::{
-    Chunking, DEFAULT_CHUNK_BYTES, MirrorOptions, MirrorReport, MirrorState, MirroredVersion,
-    PublishTarget,
-};
-use crate::quantity::ByteSize;
+use crate::mirror::{MirrorOptions, MirrorReport, MirrorState, MirroredVersion, PublishTarget};
 
 const TO: &str = "modelrack_to";
-const CHUNK_SIZE: &str = "modelrack_chunk-size";
-const CHUNKING: &str = "modelrack_chunking";
-const SHARDS: &str = "modelrack_shards";
 
 pub(super) const EXAMPLES: &str = "
     mirror --locked --to /media/models           all models of models.lock
@@ -59,15 +52,13 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
                      offer something else [default: models.lock]",
                 ),
             flag(args::DRY_RUN).help("Only show what would be downloaded and written"),
-            option(CHUNK_SIZE, "SIZE")
-                .help("The size of a chunk of models that are not in chunks, such as 8MiB")
-                .default_value("8MiB")
-                .value_parser(value_parser!(ByteSize)),
-            option(CHUNKING, "HOW")
-                .help("Where to cut these: fixed, at equal distances; or content, where the content says")
-                .default_value("fixed")
-                .value_parser(Chunking::ALL.map(|(_, name)| name)),
-            flag(SHARDS).help("Put the index into parts, for very many models; older readers do not know them"),
+        ])
+        .args(chunking::flags(
+            "The size of a chunk of models that are not in chunks, such as 8MiB",
+            "Where to cut these: fixed, at equal distances; or content, where the content says",
+            "Put the index into parts, for very many models; older readers do not know them",
+        ))
+        .args([
             flag(args::FORCE).help(
                 "Write into a bucket whose store ignores conditions; nobody else may write there meanwhile",
             ),
@@ -78,12 +69,11 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
 
 pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     let to = PublishTarget::parse(args::path(matches, TO))?;
-    let chunking = text(matches, CHUNKING).and_then(|name| name.parse().ok());
-    let chunk_bytes = value(matches, CHUNK_SIZE);
+    let chunks = chunking::read(matches, &to)?;
     let mut options = MirrorOptions::default()
-        .chunk_bytes(chunk_bytes.map_or(DEFAULT_CHUNK_BYTES, |ByteSize(bytes)| *bytes))
-        .chunking(chunking.unwrap_or(MirrorOptions::default().chunking))
-        .shards(is_set(matches, SHARDS))
+        .chunk_bytes(chunks.chunk_bytes)
+        .chunking(chunks.chunking)
+        .shards(chunks.shards)
         .force(is_set(matches, args::FORCE))
         .concurrency(args::workers(matches))
         .rate_limit(args::rate_limit(matches))

@@ -74,6 +74,7 @@ macro_rules! verb {
 mod activity;
 mod args;
 mod bar;
+mod chunking;
 mod clear;
 #[cfg(feature = "unstable-completion")]
 mod completion;

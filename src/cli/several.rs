@@ -133,6 +133,14 @@ impl Named {
 pub(super) fn locked(matches: &ArgMatches, lock: &Path) -> CliResult<Named> {
     let mut names = all::<String>(matches, args::MODEL);
     names.extend(all::<String>(matches, args::VERSION));
+    if let Some(file) = names
+        .iter()
+        .find(|name| name.ends_with(".lock") && Path::new(name).is_file())
+    {
+        let message =
+            format!("'{file}' is a file, and no model: write --locked={file} or --frozen={file}");
+        return Err(Error::argument(message).into());
+    }
     let [first, second, ..] = names.as_slice() else {
         return Ok(Named::of_names(names)?);
     };

@@ -1,14 +1,11 @@
 //! `verify`: check installed models, and repair damaged ones; or check a registry.
 
-use std::collections::BTreeSet;
-
 use clap::{ArgMatches, Command};
 
 use super::args;
 use super::args::{Which, flag, is_set, option, text};
 use super::ending::{DAMAGED, print_hint, reported};
 use super::failure::{CliError, CliResult};
-use super::hint::hint;
 use super::session::Session;
 use super::several::{self, Failures};
 use super::{Mount, render};
@@ -21,6 +18,9 @@ const REPAIR: &str = "modelrack_repair";
 const REGISTRY: &str = "modelrack_registry";
 const PUBLIC_KEY: &str = "modelrack_public-key";
 
+/// What is done about damage in a registry by whoever writes it.
+const MEND: &str = "to mend a mirror, remove its index (models.json, or index.json of a layout) and mirror again: only what is \
+    wrong is copied; to mend a published registry, publish again";
 /// How many of the models are named that need a damaged document.
 const SHOWN: usize = 3;
 
@@ -146,13 +146,11 @@ fn execute_registry(
     })?;
     session.show(&report, || {
         session.say(sum_of_registry(&report))?;
-        let mut hints = BTreeSet::new();
         for damaged in &report.damaged {
             session.warn(describe(damaged));
-            let hint = hint(session, &damaged.error);
-            if let Some(hint) = hint.filter(|hint| hints.insert(hint.clone())) {
-                print_hint(session, &hint);
-            }
+        }
+        if !report.damaged.is_empty() {
+            print_hint(session, MEND);
         }
         Ok(())
     })?;

@@ -129,6 +129,17 @@ pub(crate) fn find_abandoned<F: Fn(&str) -> bool>(
     folder: &Path,
     is_name: F,
 ) -> impl Iterator<Item = (PathBuf, fs::Metadata)> + use<F> {
+    find_temporary(folder, is_name).filter(|(_, metadata)| {
+        // A time that has yet to come is of no age.
+        let age = metadata.modified().ok().and_then(|it| it.elapsed().ok());
+        age.is_some_and(|age| age > ABANDONED_AFTER)
+    })
+}
+
+fn find_temporary<F: Fn(&str) -> bool>(
+    folder: &Path,
+    is_name: F,
+) -> impl Iterator<Item = (PathBuf, fs::Metadata)> + use<F> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.filter_map(move |entry| {
         let name = entry.file_name();
@@ -140,9 +151,7 @@ pub(crate) fn find_abandoned<F: Fn(&str) -> bool>(
             return None;
         }
         let metadata = entry.metadata().ok().filter(fs::Metadata::is_file)?;
-        // A time that has yet to come is of no age.
-        let age = metadata.modified().ok()?.elapsed().ok()?;
-        (age > ABANDONED_AFTER).then(|| (entry.path(), metadata))
+        Some((entry.path(), metadata))
     })
 }
 
@@ -156,14 +165,28 @@ pub(crate) fn find_abandoned_of(
     path: &Path,
 ) -> impl Iterator<Item = (PathBuf, fs::Metadata)> + use<> {
     let path = place_of(path);
-    let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new(".")).to_owned();
-    find_abandoned(&folder, move |name| path.file_name() == Some(name.as_ref()))
+    find_abandoned(&folder_of(&path), move |name| {
+        path.file_name() == Some(name.as_ref())
+    })
 }
 
 /// Removes what [`find_abandoned_of`] finds.
 pub(crate) fn remove_abandoned_of(path: &Path) {
     remove_all(find_abandoned_of(path));
+}
+
+/// Removes the temporary files of one file, of whatever age: for somebody who alone writes to it.
+pub(crate) fn remove_temporary_of(path: &Path) {
+    let path = place_of(path);
+    remove_all(find_temporary(&folder_of(&path), move |name| {
+        path.file_name() == Some(name.as_ref())
+    }));
+}
+
+/// The folder that a file is in; the current one for a name alone.
+fn folder_of(path: &Path) -> PathBuf {
+    let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
+    folder.unwrap_or(Path::new(".")).to_owned()
 }
 
 fn remove_all(abandoned: impl Iterator<Item = (PathBuf, fs::Metadata)>) {
@@ -183,7 +206,7 @@ pub(crate) fn name_of_temporary(name: &str) -> Option<&str> {
 }
 
 /// Where a file is written: what a link leads to, or the path itself.
-fn place_of(path: &Path) -> PathBuf {
+pub(crate) fn place_of(path: &Path) -> PathBuf {
     let is_link = fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
     let real = is_link.then(|| fs::canonicalize(path).ok()).flatten();
     real.unwrap_or_else(|| path.to_owned())
@@ -254,6 +277,9 @@ mod tests {
         }
         remove_abandoned(dir.path(), |name| name == "b.bin");
         assert_eq!(count(), before - 3);
+        // Who is alone need not wait until they are old.
+        remove_temporary_of(&dir.path().join("a.bin"));
+        assert_eq!(count(), before - 5);
         // A folder that is not there has nothing.
         remove_abandoned(&dir.path().join("none"), |_| true);
     }

@@ -11,7 +11,7 @@ use super::retry::{self, Fault, decide};
 use super::{Client, Failure};
 use crate::error::{Error, ErrorKind, Result};
 use crate::progress::CancelToken;
-use crate::url::Url;
+use crate::url::{Scheme, Url};
 
 /// How long a server that could not be reached comes after its mirrors.
 const AVOIDED: Duration = Duration::from_secs(60);
@@ -46,6 +46,11 @@ impl Client {
                 if !is_of_the_server(&error) {
                     return Err(error);
                 }
+                // What is on this machine stays what it is.
+                let fault = match url.scheme() {
+                    Scheme::File => Fault::Final,
+                    _ => fault,
+                };
                 let Some(wait) = decide(&self.policy, fault, tried, retry::random()) else {
                     if fault == Fault::Transient
                         && matches!(error.kind(), ErrorKind::Network { .. })

@@ -4,6 +4,7 @@
 //! there already, then what is new, the index last. Nobody sees half of it, and a failure leaves what was there.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::ops::Range;
@@ -14,7 +15,7 @@ use super::hashing::hash;
 use crate::archive::tar::{END, TarEntry, TarMembers, filling};
 use crate::digest::Digest;
 use crate::disk::space::check_space;
-use crate::disk::write::{NewFile, remove_abandoned_of};
+use crate::disk::write::{NewFile, place_of, remove_abandoned_of, remove_temporary_of};
 use crate::error::{Error, IoContext, Result, is_missing};
 use crate::http::transport::Payload;
 use crate::mutex::{Condvar, Mutex};
@@ -27,10 +28,30 @@ const ROOM_BYTES: u64 = 64 << 20;
 /// Who waits for room looks again after this, whether or not somebody said that there is some.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
+/// What the names of packed files end with that nobody means a folder by.
+const PACKED: [&str; 9] = [
+    ".tar.gz", ".tar.zst", ".tar.xz", ".tar.bz2", ".tar.lz4", ".tgz", ".tzst", ".txz", ".zip",
+];
+
 /// Whether a place is that of a tar, and not a folder: there is a file, or nothing yet, and the name ends so.
 pub(super) fn is_tar(path: &Path) -> bool {
-    let ends_so = path.extension().is_some_and(|extension| extension == "tar");
+    let ends_so = path
+        .extension()
+        .is_some_and(|it| it.eq_ignore_ascii_case("tar"));
     path.is_file() || ends_so && !path.is_dir()
+}
+
+/// Refuses the name of a packed file where there is nothing yet: models hardly become smaller, and a tar is read as it is.
+pub(super) fn refuse_packed(path: &Path) -> Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = name.to_ascii_lowercase();
+    match PACKED.iter().find(|end| name.ends_with(**end)) {
+        Some(end) if !path.exists() => Err(Error::argument(format!(
+            "cannot write {}: name a folder, or a tar that is not compressed ('.tar' instead of '{end}')",
+            path.display()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// A tar that is open for writing. Many threads use it at once, and one writes.
@@ -42,7 +63,7 @@ pub(super) struct TarWriter {
     state: Mutex<State>,
     room: Room,
     /// `None` where nothing will be written.
-    _lock: Option<FileLock>,
+    lock: Option<FileLock>,
 }
 
 #[derive(Debug)]
@@ -66,10 +87,12 @@ impl TarWriter {
         cancel: &CancelToken,
         is_rehearsal: bool,
     ) -> Result<Self> {
-        let mut lock = std::ffi::OsString::from(".");
-        lock.push(path.file_name().unwrap_or_default());
+        // A link and what it leads to are one tar.
+        let place = place_of(path);
+        let mut lock = OsString::from(".");
+        lock.push(place.file_name().unwrap_or_default());
         lock.push(".lock");
-        let lock = path.with_file_name(lock);
+        let lock = place.with_file_name(lock);
         let acquire = || FileLock::acquire(&lock, true, Some(RECORD_LIMIT), cancel, &|_| {});
         // The lock is a file as well, and may be the first in its folder.
         let lock = (!is_rehearsal).then(acquire).transpose()?;
@@ -92,7 +115,7 @@ impl TarWriter {
                 cancel: cancel.clone(),
             }),
             room: Room::default(),
-            _lock: lock,
+            lock,
         })
     }
 
@@ -267,7 +290,10 @@ impl State {
             return Ok(());
         }
         // It may need the space that one which was killed has taken.
-        remove_abandoned_of(path);
+        match tar.lock.as_ref().is_some_and(FileLock::is_real) {
+            true => remove_temporary_of(path),
+            false => remove_abandoned_of(path),
+        }
         let mut new = NewFile::create(path)?;
         if let Some((file, members)) = &self.before {
             let size_bytes = file.metadata().at("read", path)?.len();
@@ -363,5 +389,33 @@ impl Drop for Taken<'_> {
     fn drop(&mut self) {
         *self.room.left_bytes.lock() += self.bytes;
         self.room.freed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_a_tar_a_folder_or_refused_by_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        for name in ["m.tar", "m.TAR", "a.b.tar"] {
+            assert!(
+                is_tar(&path(name)) && refuse_packed(&path(name)).is_ok(),
+                "{name}"
+            );
+        }
+        for name in ["m", "tar", "m.v1.0", "m.gz"] {
+            assert!(
+                !is_tar(&path(name)) && refuse_packed(&path(name)).is_ok(),
+                "{name}"
+            );
+        }
+        for name in ["m.tar.gz", "M.TGZ", "m.tar.zst", "m.zip"] {
+            assert!(refuse_packed(&path(name)).is_err(), "{name}");
+            std::fs::create_dir(path(name)).unwrap();
+            assert!(refuse_packed(&path(name)).is_ok(), "{name} is a folder");
+        }
     }
 }

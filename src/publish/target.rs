@@ -18,7 +18,7 @@ use super::oci::{ArtifactPlace, published_version, push_version};
 use super::prune::PrunedRegistry;
 #[cfg(feature = "author")]
 use super::rehearsal::RehearsedRegistry;
-use super::tar::is_tar;
+use super::tar::{is_tar, refuse_packed};
 use crate::catalog::Metadata;
 use crate::env::Environment;
 use crate::error::{Error, ErrorKind, Result};
@@ -237,9 +237,10 @@ impl PublishTarget {
             }));
         }
         if !text.contains("://") {
+            refuse_half_a_url(text)?;
             return Ok(path.into());
         }
-        let url = Url::parse(text).ok();
+        let url = Url::parse(text).ok().filter(|_| text != "file://");
         if let Some(url) = url.as_ref().filter(|url| url.scheme() == Scheme::S3) {
             return Ok(Self(Place::Bucket(url.clone())));
         }
@@ -265,7 +266,7 @@ impl PublishTarget {
     }
 
     /// Whether it is a chunked registry, and not a place of artifacts.
-    #[cfg(all(feature = "author", feature = "cli"))]
+    #[cfg(feature = "cli")]
     pub(crate) fn is_chunked(&self) -> bool {
         matches!(self.0, Place::Folder(_) | Place::Bucket(_))
     }
@@ -336,6 +337,7 @@ impl PublishTarget {
         }
         let place = match &self.0 {
             Place::Folder(path) => {
+                refuse_packed(path)?;
                 let writer: Box<dyn RegistryWriter> = match is_tar(path) {
                     true => {
                         let writer = ArchiveWriter::open(path, cancel, is_rehearsal);
@@ -351,6 +353,7 @@ impl PublishTarget {
                 return Ok(Destination::Chunked(Box::new(writer)));
             }
             Place::Layout { folder, .. } => {
+                refuse_packed(folder)?;
                 let place = ArtifactPlace::layout(folder.clone(), cancel, is_rehearsal);
                 let place = place.map_err(|error| no_tar(folder, error))?;
                 place.of_several(several)
@@ -393,6 +396,26 @@ fn no_tar(path: &Path, error: Error) -> Error {
             error,
         ),
         _ => error,
+    }
+}
+
+/// Refuses what is no path that anybody means: nothing, or a URL that lacks a slash, which would become a folder.
+fn refuse_half_a_url(text: &str) -> Result<()> {
+    if text.is_empty() {
+        return Err(Error::argument("the place to write to is empty"));
+    }
+    let scheme = ["s3", "oci", "file", "http", "https"]
+        .into_iter()
+        .find(|scheme| {
+            text.strip_prefix(scheme)
+                .is_some_and(|it| it.starts_with(':'))
+        });
+    match scheme {
+        Some(scheme) => Err(Error::argument(format!(
+            "'{}' is no URL, which begins with {scheme}://; a folder that is called so is written with ./ in front",
+            text.escape_debug()
+        ))),
+        None => Ok(()),
     }
 }
 
@@ -461,5 +484,38 @@ impl fmt::Display for PublishTarget {
 impl Serialize for PublishTarget {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_means_by_a_folder_is_refused() {
+        for (text, expected) in [
+            ("", "is empty"),
+            ("s3:/bucket/prefix", "begins with s3://"),
+            ("s3:bucket", "begins with s3://"),
+            ("oci:ghcr.io/acme", "begins with oci://"),
+            ("http:/h/x", "begins with http://"),
+            ("file:", "begins with file://"),
+            ("file://", "cannot publish to file://"),
+            ("https://h/x", "cannot publish to https://h/x"),
+            ("oci-layout:", "has no folder"),
+        ] {
+            let error = PublishTarget::parse(text).unwrap_err().to_string();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+        for text in [
+            "./s3:/bucket",
+            "s3",
+            "s3x:y",
+            "a b/ü",
+            "file:///srv/a",
+            "C:\\models",
+        ] {
+            assert!(PublishTarget::parse(text).is_ok(), "{text}");
+        }
     }
 }

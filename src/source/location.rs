@@ -52,6 +52,9 @@ impl RegistryLocation {
             let path = String::from_utf8_lossy(&path);
             return Ok(Self(Place::Artifacts(format!("oci-layout://{path}"))));
         }
+        if text.is_empty() {
+            return Err(Error::argument("the place of the registry is empty"));
+        }
         if text.starts_with("oci://") {
             return Ok(Self(Place::Artifacts(
                 text.trim_end_matches('/').to_owned(),

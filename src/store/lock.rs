@@ -119,6 +119,13 @@ impl FileLock {
     }
 }
 
+impl FileLock {
+    /// Whether nobody else has it, which nobody knows without locks in the file system, or if they may not reach other machines.
+    pub(crate) fn is_real(&self) -> bool {
+        self.is_real
+    }
+}
+
 impl Drop for FileLock {
     fn drop(&mut self) {
         if let Some(stand_in) = &self.stand_in {

@@ -8,6 +8,7 @@ mod resolve;
 mod wire;
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use crate::http::call::Call;
 use crate::model::{ModelAddress, ModelPattern};
 use crate::progress::{CancelToken, Progress};
 use crate::setters::setters;
+use crate::store::lock::{FileLock, RECORD_LIMIT};
 use crate::store::record::Records;
 
 use document::Lock;
@@ -113,8 +115,8 @@ impl Engine {
                 (wanted, Vec::new())
             }
         };
-        let mut lock = known.unwrap_or_default();
-        let before = lock.models.len();
+        let before = known.unwrap_or_default();
+        let mut lock = before.clone();
         let resolved = self.resolve_all(&records, &wanted, &call)?;
         let asked = wanted
             .iter()
@@ -129,16 +131,11 @@ impl Engine {
         let mut report = LockReport {
             file: options.file.clone(),
             is_written: false,
-            untouched: before - asked.min(before),
+            untouched: before.models.len().saturating_sub(asked),
             entries,
         };
-        if is_writing {
-            let text = lock.to_toml();
-            let is_same = std::fs::read(&options.file).is_ok_and(|old| old == text.as_bytes());
-            if !is_same && (!lock.models.is_empty() || before > 0) {
-                replace_file(&options.file, text.as_bytes())?;
-                report.is_written = true;
-            }
+        if is_writing && !(lock.models.is_empty() && before.models.is_empty()) {
+            report.is_written = lock.write(&options.file, &before, &options.cancel)?;
         }
         Ok(report)
     }
@@ -242,6 +239,34 @@ fn not_locked(address: &impl Display, file: &Path) -> Error {
 }
 
 impl Lock {
+    /// Writes what is not as it was before into the file, in which somebody else may have written meanwhile; returns whether
+    /// that changes the file.
+    fn write(mut self, file: &Path, before: &Self, cancel: &CancelToken) -> Result<bool> {
+        let is_same =
+            |lock: &Self| std::fs::read(file).is_ok_and(|old| old == lock.to_toml().as_bytes());
+        if is_same(&self) {
+            return Ok(false);
+        }
+        let mut name = OsString::from(".");
+        name.push(file.file_name().unwrap_or_default());
+        name.push(".lock");
+        let held = file.with_file_name(name);
+        let _held = FileLock::acquire(&held, true, Some(RECORD_LIMIT), cancel, &|_| {})?;
+        let latest = Self::read_if_there(file)?.unwrap_or_default();
+        if latest != *before {
+            self.models
+                .retain(|model, locked| before.models.get(model) != Some(locked));
+            let mut merged = latest;
+            merged.models.append(&mut self.models);
+            self = merged;
+        }
+        if is_same(&self) {
+            return Ok(false);
+        }
+        replace_file(file, self.to_toml().as_bytes())?;
+        Ok(true)
+    }
+
     /// Takes in what a source offers, and says what that changes.
     fn take_in(
         &mut self,
@@ -324,5 +349,46 @@ fn remote_of(locked: &LockedModel) -> RemoteModel {
             &*locked.source,
             locked.manifest_digest,
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A lock of models without files, each with the digest that this digit makes.
+    fn lock(models: &[(&str, char)]) -> Lock {
+        let tables = models.iter().map(|(model, digit)| {
+            let digest = digit.to_string().repeat(64);
+            format!(
+                "[models.\"{model}\"]\nsource = \"s\"\nkind = \"chunked\"\nmanifest = \"sha256:{digest}\"\nfiles = []\n"
+            )
+        });
+        let text = format!("version = 1\n{}", tables.collect::<String>());
+        Lock::parse(&text, "here").unwrap()
+    }
+
+    #[test]
+    fn what_another_has_locked_meanwhile_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("models.lock");
+        let write = |new: Lock, before: &Lock| {
+            let is_written = new.write(&file, before, &CancelToken::new());
+            (is_written.unwrap(), Lock::read(&file).unwrap())
+        };
+        let before = lock(&[("g/a v1", 'a'), ("g/b v1", 'a')]);
+        assert_eq!(
+            write(before.clone(), &Lock::default()),
+            (true, before.clone())
+        );
+        assert_eq!(write(before.clone(), &before), (false, before.clone()));
+        let one = lock(&[("g/a v1", 'c'), ("g/b v1", 'a')]);
+        write(one, &before);
+        // Another began before that was written.
+        let other = lock(&[("g/a v1", 'a'), ("g/b v1", 'b'), ("g/c v1", 'a')]);
+        let both = lock(&[("g/a v1", 'c'), ("g/b v1", 'b'), ("g/c v1", 'a')]);
+        assert_eq!(write(other, &before), (true, both));
+        let names: Vec<_> = std::fs::read_dir(dir.path()).unwrap().collect();
+        assert_eq!(names.len(), 1, "{names:?}");
     }
 }

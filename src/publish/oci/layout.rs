@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::modelpack::MANIFEST;
-use super::{ArtifactWriter, MAX_DOCUMENT_BYTES};
+use super::{ArtifactWriter, MAX_DESCRIPTORS, MAX_DOCUMENT_BYTES};
 use crate::digest::Digest;
 use crate::disk::write::{remove_abandoned, replace_file};
 use crate::error::{Error, IoContext, Result};
@@ -129,6 +129,12 @@ impl Tagging<'_> {
                 "size": json.len(),
                 "annotations": {REF_NAME: tag},
             }));
+        }
+        if manifests.len() > MAX_DESCRIPTORS {
+            return Err(Error::argument(format!(
+                "{location} is full: a layout can have {MAX_DESCRIPTORS} tags; write into another one, or a chunked \
+                 registry"
+            )));
         }
         Ok(index)
     }

@@ -33,8 +33,9 @@ use crate::publish::counted::Counted;
 use crate::publish::rehearsal::Rehearsed;
 use crate::publish::tar::is_tar;
 use crate::relpath::below;
+use crate::size::sizes_apart;
 use crate::source::at_once;
-use crate::source::oci::{PushRegistry, is_tag};
+use crate::source::oci::{MAX_DESCRIPTORS, MAX_DOCUMENT_BYTES, PushRegistry, is_tag};
 
 use layout::LayoutWriter;
 use modelpack::{Artifact, Layer, mirrored};
@@ -42,9 +43,6 @@ use modelpack::{Artifact, Layer, mirrored};
 use rehearsal::RehearsedRepository;
 use tar::TarLayout;
 use upload::{Pushed, RepositoryWriter};
-
-/// The largest manifest or index that is read: registries take no larger ones.
-const MAX_DOCUMENT_BYTES: u64 = 4 << 20;
 
 /// Puts the artifacts of one repository where it is. Many threads use it at once.
 pub(crate) trait ArtifactWriter: Send + Sync + fmt::Debug {
@@ -285,6 +283,7 @@ pub(crate) fn push_version(
     if stream.parts.is_empty() {
         return Err(Error::argument("there are no files to publish"));
     }
+    check_layers(stream.parts.len())?;
     let tags = iter::once(model.version());
     let tags: Vec<&str> = tags
         .chain(writing.aliases.iter().map(String::as_str))
@@ -293,6 +292,7 @@ pub(crate) fn push_version(
     let name = model.to_string();
     let layers = hash_layers(stream, &name, writing)?;
     let artifact = Artifact::new(&layers, &metadata, writing.source.as_ref())?;
+    check_size(&artifact.manifest)?;
     let tally = writing.begin(Step {
         total_bytes: stream.size_bytes(),
         ..Step::new(Task::Uploading, layers.len() as u64).at(&name, 0)
@@ -345,6 +345,32 @@ pub(crate) fn push_version(
     })
 }
 
+/// Refuses what could be sent, but not read.
+fn check_layers(files: usize) -> Result<()> {
+    match files <= MAX_DESCRIPTORS {
+        true => Ok(()),
+        false => Err(Error::argument(format!(
+            "{files} files are too many for an artifact, which has a layer for each and can have {MAX_DESCRIPTORS}: \
+             publish them in a chunked registry"
+        ))),
+    }
+}
+
+/// The same of a manifest as a whole: registries take no larger ones either.
+fn check_size(manifest: &[u8]) -> Result<()> {
+    let bytes = manifest.len() as u64;
+    match bytes <= MAX_DOCUMENT_BYTES {
+        true => Ok(()),
+        false => {
+            let [size, most] = sizes_apart(bytes, MAX_DOCUMENT_BYTES);
+            Err(Error::argument(format!(
+                "the manifest of the artifact would have {size}, and can have {most}: publish fewer files, or in a \
+                 chunked registry"
+            )))
+        }
+    }
+}
+
 /// Refuses what cannot be a tag before anything is sent.
 fn check_tags(tags: &[&str]) -> Result<()> {
     let Some(other) = tags.iter().find(|tag| !is_tag(tag)) else {
@@ -377,4 +403,46 @@ fn hash_layers(stream: &Stream, name: &str, writing: &Writing<'_>) -> Result<Vec
         })
     });
     layers.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::layout::{Tagging, empty_index};
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_read_again_is_refused() {
+        assert!(check_layers(MAX_DESCRIPTORS).is_ok());
+        assert!(check_layers(MAX_DESCRIPTORS + 1).is_err());
+        let mut manifest = vec![b' '; MAX_DOCUMENT_BYTES as usize];
+        assert!(check_size(&manifest).is_ok());
+        manifest.push(b' ');
+        let error = check_size(&manifest).unwrap_err().to_string();
+        assert!(
+            error.contains("would have 4194305 B, and can have 4194304 B"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_layout_has_no_more_tags_than_can_be_read() {
+        let tags: Vec<String> = (0..=MAX_DESCRIPTORS).map(|tag| tag.to_string()).collect();
+        let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
+        let apply = |tags| {
+            let location = std::path::Path::new("l/index.json");
+            let tagging = Tagging {
+                name: None,
+                tags,
+                location,
+            };
+            tagging.apply(empty_index(), &Digest::of(b""), b"{}")
+        };
+        assert!(apply(&tags[1..]).is_ok());
+        assert!(
+            apply(&tags)
+                .unwrap_err()
+                .to_string()
+                .contains("l/index.json is full")
+        );
+    }
 }

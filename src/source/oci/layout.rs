@@ -18,10 +18,11 @@ use std::collections::BTreeSet;
 use super::DEFAULT_TAG;
 use super::place::RegistryPlace;
 use super::registry::{Documents, Named, Reference, get};
-use super::wire::{Descriptor, Document, MAX_DOCUMENT_BYTES, missing_manifest};
+use super::wire::{Descriptor, Document, MAX_DOCUMENT_BYTES};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::http::call::Call;
+use crate::http::network;
 
 const INDEX: &str = "index.json";
 /// Annotations with the name of a manifest, the whole one first: where one folder has several repositories, the other may be
@@ -120,7 +121,15 @@ impl Documents for Layout<'_> {
         let Some(&Tagged { digest, .. }) = found else {
             return Ok(None);
         };
-        let missing = || missing_manifest(self.place.api.join(INDEX));
+        let url = self.place.api.join(&blob_path(&digest));
+        let missing = || {
+            network(
+                &url,
+                Some(404),
+                "the index names a manifest that is not there",
+                None,
+            )
+        };
         self.manifest(repository, digest)?
             .ok_or_else(missing)
             .map(Some)

@@ -44,7 +44,11 @@ use platform::Platform;
 use registry::{Documents, Named, Reference, Registry, blob_path};
 use wire::{Document, ImageManifest, missing_manifest};
 
-pub(crate) use {place::is_tag, push::PushRegistry};
+pub(crate) use {
+    place::is_tag,
+    push::PushRegistry,
+    wire::{MAX_DESCRIPTORS, MAX_DOCUMENT_BYTES},
+};
 
 /// The annotation in which artifacts that this crate published have everything that is known of the model, as JSON.
 pub(crate) const METADATA_ANNOTATION: &str = "modelrack.metadata";

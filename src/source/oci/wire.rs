@@ -25,10 +25,10 @@ use crate::relpath::shown;
 
 /// The largest manifest or index that is read, in bytes: what registries accept at least, and at most as a rule
 /// (distribution specification 1.1, "Pushing Manifests").
-pub(super) const MAX_DOCUMENT_BYTES: u64 = 4 << 20;
+pub(crate) const MAX_DOCUMENT_BYTES: u64 = 4 << 20;
 /// How many layers a manifest may have, and manifests an index. It is what 4 MiB have room for at 512 bytes each, and a layer
 /// with the annotations of ModelPack has about as many. Models that have a layer for each tensor have some thousand.
-const MAX_DESCRIPTORS: usize = 8192;
+pub(crate) const MAX_DESCRIPTORS: usize = 8192;
 /// How many annotations of a descriptor or document are kept; the known formats write less than ten.
 const MAX_ANNOTATIONS: usize = 256;
 

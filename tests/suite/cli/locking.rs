@@ -284,6 +284,23 @@ fn what_cannot_be_done_with_a_lock_is_said() {
     ] {
         assert_eq!(models(&rack, line).code, 2, "{line}");
     }
+    let path = file(&rack).display().to_string();
+    for how in ["locked", "frozen"] {
+        let ran = pull(&rack, how, &path);
+        let said = format!("'{path}' is a file, and no model: write --locked={path}");
+        assert!(ran.code == 2 && ran.err.contains(&said), "{ran:?}");
+    }
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, "version = 1\n").unwrap();
+    let ran = lock(&rack, "");
+    assert_eq!(
+        (ran.code, ran.err),
+        (
+            0,
+            format!("{path} has no models. 'rack models lock MODEL' adds one.\n")
+        )
+    );
+    fs::write(&path, text).unwrap();
     rack.server.rule(Rule::any().status(404));
     let ran = lock(&rack, "--check");
     assert_eq!(ran.code, 5, "{ran:?}");

@@ -8,7 +8,7 @@ use modelrack::config::System;
 use serde_json::json;
 
 use super::program::{finish, rack as program};
-use super::{Ran, models};
+use super::{Ran, Sinks, models, mount, run_words};
 use crate::sources::hub::machine::{Machine, WHISPER, whisper};
 use crate::support::disk::{flip, names_in};
 use crate::support::platform::SYSTEM;
@@ -199,6 +199,10 @@ fn a_mirror_is_verified_and_the_exit_code_says_what_is_wrong() {
     assert_eq!(report["damaged"][0]["digest"], json!(chunks[1]));
     assert_eq!(report["damaged"][0]["models"][0]["version"], "v1");
     assert_eq!(report["damaged"][0]["error"]["code"], "HASH_MISMATCH");
+    let ran = models(&rack, &line);
+    let said = format!("Failed: g/m v1: {}: the document has digest ", chunks[1]);
+    assert!(ran.err.contains(&said), "{ran:?}");
+    assert!(ran.err.contains("hint: to mend a mirror, "), "{ran:?}");
     // Again, only what is wrong is copied.
     fs::remove_file(folder.join("models.json")).unwrap();
     mirror(&rack, "g/m v1").success();
@@ -210,4 +214,65 @@ fn a_mirror_is_verified_and_the_exit_code_says_what_is_wrong() {
     ] {
         assert_eq!(models(&rack, &line).code, 2, "{line}");
     }
+    assert_eq!(
+        run_words(
+            &mount(&rack),
+            &["verify", "--registry", ""],
+            Sinks::Captured
+        )
+        .code,
+        2
+    );
+    let nothing = rack.temp.path().join("nothing");
+    let ran = models(&rack, &format!("verify --registry {}", nothing.display()));
+    assert_eq!(ran.code, 5, "{ran:?}");
+    assert!(
+        ran.err.contains("a registry has a models.json there"),
+        "{ran:?}"
+    );
+    // What is on this machine does not become right by reading it again.
+    flip(&data.join(manifest.as_str().unwrap()), 7);
+    let ran = models(&rack, &format!("{line} --verbose"));
+    assert_eq!(ran.code, 6, "{ran:?}");
+    assert!(!ran.err.contains("retry"), "{ran:?}");
+}
+
+#[test]
+fn places_and_flags_that_nobody_means_are_refused() {
+    let rack = Rack::with_model();
+    let place = |name: &str| rack.temp.path().join(name).display().to_string();
+    for words in [
+        "--to s3:/bucket/prefix".to_owned(),
+        "--to oci:ghcr.io/acme".to_owned(),
+        "--to file://".to_owned(),
+        format!("--to {}", place("m.tar.gz")),
+        format!("--to oci-layout:{}", place("m.zip")),
+        format!("--to oci-layout:{} --chunking content", place("l")),
+        format!("--to oci-layout:{} --chunk-size 8MiB", place("l")),
+        format!("--to oci-layout:{} --shards", place("l")),
+    ] {
+        let ran = models(&rack, &format!("mirror g/m v1 {words} --json"));
+        assert_eq!(
+            (ran.code, &ran.json()["error"]["code"]),
+            (2, &json!("INVALID_ARGUMENT")),
+            "{words}"
+        );
+    }
+    for name in ["m.tar.gz", "m.zip", "l"] {
+        assert!(!rack.temp.path().join(name).exists(), "{name}");
+    }
+}
+
+#[test]
+fn what_a_killed_mirror_left_of_a_tar_makes_room_for_the_next() {
+    let rack = Rack::with_model();
+    let tar = rack.temp.path().join("m.tar");
+    let left = rack.temp.path().join("m.tar.77-0.tmp");
+    let other = rack.temp.path().join("n.tar.77-0.tmp");
+    for path in [&left, &other] {
+        fs::write(path, "half of it").unwrap();
+    }
+    let line = format!("mirror g/m v1 --to {}", tar.display());
+    models(&rack, &line).success();
+    assert!(tar.is_file() && !left.exists() && other.exists());
 }

@@ -5,29 +5,21 @@ mod files;
 use std::path::{Path, PathBuf};
 use std::slice;
 
-use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Command, value_parser};
 
 use super::project::{self, path_option};
 use super::{PATHS, READING, notes};
-use crate::cli::args::{self, Which, all, complete, flag, option, positional, text, value};
+use crate::cli::args::{self, Which, all, complete, flag, option, positional, text};
 use crate::cli::failure::{CliError, CliResult};
 use crate::cli::hint::shell_quoted;
 use crate::cli::session::Session;
-use crate::cli::{Mount, render};
-use crate::project::{
-    Chunking, DEFAULT_CHUNK_BYTES, Project, PublishOptions, PublishReport, PublishSummary,
-    PublishTarget,
-};
-use crate::quantity::ByteSize;
+use crate::cli::{Mount, chunking, render};
+use crate::project::{Project, PublishOptions, PublishReport, PublishSummary, PublishTarget};
 use crate::transport::Url;
 use crate::{Error, ErrorKind, Result};
 
 const TO: &str = "modelrack_to";
 const GROUP: &str = "modelrack_group";
-const CHUNK_SIZE: &str = "modelrack_chunk-size";
-const CHUNKING: &str = "modelrack_chunking";
-const SHARDS: &str = "modelrack_shards";
 const ALIAS: &str = "modelrack_alias";
 const METADATA: &str = "modelrack_metadata";
 
@@ -37,7 +29,7 @@ pub(super) const EXAMPLES: &str = "
     registry publish ./tiny --to ./public --group whisper --version v1  a folder
     registry publish --to ./public --dry-run                            what would be sent
     registry publish a.bin --to ./public --model m --alias latest       a file
-    registry publish ./tiny --to s3://models-bucket/prefix               a registry in a bucket
+    registry publish ./tiny --to s3://models-bucket/prefix              a registry in a bucket
     registry publish ./tiny --to oci://ghcr.io/acme/tiny:v1             an artifact of an OCI registry
     registry publish ./tiny --to oci-layout:./layout:v1                 one in a folder, for other tools
 ";
@@ -69,21 +61,15 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
                 .help("For paths: the model's name [default: the name of the first path]"),
             option(args::VERSION, "VERSION")
                 .help("For paths: the version; an existing one is replaced [default: 1.0.0]"),
-            option(CHUNK_SIZE, "SIZE")
-                .help("The size of a chunk, such as 8MiB or 500KB")
-                .default_value("8MiB")
-                .value_parser(value_parser!(ByteSize)),
-            option(CHUNKING, "HOW")
-                .help(
-                    "Where to cut: fixed, at equal distances; or content, where the content says, so \
-                     that what is inserted shifts nothing",
-                )
-                .default_value("fixed")
-                .value_parser(Chunking::ALL.map(|(_, name)| name)),
-            flag(SHARDS).help(
-                "Put the index into parts, so that of very many models a pull fetches kilobytes of \
-                 it; older readers do not know them",
-            ),
+        ])
+        .args(chunking::flags(
+            "The size of a chunk, such as 8MiB or 500KB",
+            "Where to cut: fixed, at equal distances; or content, where the content says, so \
+             that what is inserted shifts nothing",
+            "Put the index into parts, so that of very many models a pull fetches kilobytes of \
+             it; older readers do not know them",
+        ))
+        .args([
             flag(args::DRY_RUN).help("Only show what would be sent, and what is there"),
             flag(args::FORCE).help(
                 "Publish in a bucket whose store ignores conditions; nobody else may publish there meanwhile",
@@ -104,17 +90,14 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
 pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     let paths: Vec<PathBuf> = all(matches, PATHS);
     let to = PublishTarget::parse(args::path(matches, TO))?;
-    check_flags(matches, &to)?;
+    let chunks = chunking::read(matches, &to)?;
     let project = project::open(session, matches)?;
-    let chunk_bytes = value(matches, CHUNK_SIZE);
-    let chunk_bytes = chunk_bytes.map_or(DEFAULT_CHUNK_BYTES, |ByteSize(bytes)| *bytes);
-    let chunking = text(matches, CHUNKING).and_then(|name| name.parse().ok());
     let options = PublishOptions::default()
         .aliases(all::<String>(matches, ALIAS))
         .group(text(matches, GROUP).unwrap_or_default())
-        .chunk_bytes(chunk_bytes)
-        .chunking(chunking.unwrap_or(PublishOptions::default().chunking))
-        .shards(matches.get_flag(SHARDS))
+        .chunk_bytes(chunks.chunk_bytes)
+        .chunking(chunks.chunking)
+        .shards(chunks.shards)
         .force(matches.get_flag(args::FORCE))
         .dry_run(matches.get_flag(args::DRY_RUN))
         .config(session.mount.config.clone())
@@ -194,23 +177,6 @@ fn partly(session: &Session, summary: PublishSummary, is_dry_run: bool) -> CliRe
     match summary.into_result() {
         Ok(_) => Ok(()),
         Err(error) => Err(CliError::Partly { error, document }),
-    }
-}
-
-/// Refuses what says nothing about artifacts.
-fn check_flags(matches: &ArgMatches, to: &PublishTarget) -> Result<()> {
-    let is_given =
-        |id: &&(&str, &str)| matches.value_source(id.0) == Some(ValueSource::CommandLine);
-    let of_chunks = [
-        (CHUNK_SIZE, "--chunk-size"),
-        (CHUNKING, "--chunking"),
-        (SHARDS, "--shards"),
-    ];
-    match of_chunks.iter().find(is_given) {
-        Some((_, flag)) if !to.is_chunked() => Err(Error::argument(format!(
-            "{flag} is for chunked registries: an artifact has a layer for each file"
-        ))),
-        _ => Ok(()),
     }
 }
 
