@@ -22,6 +22,7 @@ pub(super) fn complete(arg: Arg, mount: &Mount, which: Which) -> Arg {
         let mut candidates = beginning_with(current, names);
         let paths = match which {
             Which::InstalledVersionsOrFolders => Some(PathCompleter::dir()),
+            Which::SourcesOrPaths => Some(PathCompleter::any()),
             #[cfg(feature = "author")]
             Which::RegisteredOrPaths => Some(PathCompleter::any()),
             _ => None,
@@ -68,7 +69,7 @@ fn find(
             names.extend(addresses(manager, &models, current)?);
             Ok(names)
         }
-        Which::Sources => sources(manager),
+        Which::Sources | Which::SourcesOrPaths => sources(manager),
         Which::InstalledOrSources => {
             let mut names = addresses(manager, &installed(manager)?, current)?;
             names.extend(sources(manager)?);

@@ -32,6 +32,12 @@ pub(super) const EXAMPLES: &str = "
 ";
 
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
+    let registry = option(REGISTRY, "DIR|URL|SOURCE")
+        .help(
+            "Verify a registry instead: a folder or tar, a URL (https://, s3://, file://, oci-layout:, oci://) or \
+             a configured source; all that its index names is read once",
+        )
+        .conflicts_with_all([args::MODEL, args::VERSION]);
     command
         .about("Verify the files of installed models against their manifests")
         .args(several::models(mount, Which::Installed, false))
@@ -40,14 +46,7 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
                 .help("Download damaged parts again, and nothing else")
                 .conflicts_with(REGISTRY),
         )
-        .arg(
-            option(REGISTRY, "DIR|URL|SOURCE")
-                .help(
-                    "Verify a registry instead: a folder or tar, a URL (https://, s3://, file://, oci-layout:, oci://) or \
-                     a configured source; all that its index names is read once",
-                )
-                .conflicts_with_all([args::MODEL, args::VERSION]),
-        )
+        .arg(args::complete(registry, mount, Which::SourcesOrPaths))
         .arg(
             option(PUBLIC_KEY, "KEY")
                 .help("The minisign key that the index of the registry must be signed with")
@@ -179,11 +178,12 @@ fn describe(damaged: &DamagedDocument) -> String {
     if more > 0 {
         models.push_str(&format!(" and {more} more"));
     }
-    format!(
-        "Failed: {models}: {}: {}",
-        damaged.digest,
-        chain(&damaged.error)
-    )
+    let (digest, reason) = (damaged.digest.to_string(), chain(&damaged.error));
+    // Most errors name it, in a URL.
+    match reason.contains(&digest) {
+        true => format!("Failed: {models}: {reason}"),
+        false => format!("Failed: {models}: {digest}: {reason}"),
+    }
 }
 
 fn print(session: &Session, verified: &VerifiedModel) -> CliResult {

@@ -23,7 +23,9 @@ pub(super) enum Which {
     OfferedOrVersions,
     /// Keys and names of sources.
     Sources,
-    /// Those, and names of installed models.
+    /// Those, and paths.
+    SourcesOrPaths,
+    /// Keys and names of sources, and names of installed models.
     InstalledOrSources,
     /// Refs, configured or cached.
     Refs,

@@ -361,7 +361,7 @@ mod tests {
         let tables = models.iter().map(|(model, digit)| {
             let digest = digit.to_string().repeat(64);
             format!(
-                "[models.\"{model}\"]\nsource = \"s\"\nkind = \"chunked\"\nmanifest = \"sha256:{digest}\"\nfiles = []\n"
+                "[models.\"{model}\"]\nsource = \"s\"\nkind = \"chunked\"\nlocation = \"here\"\nmanifest = \"{digest}\"\nsize = 0\nfiles = []\n"
             )
         });
         let text = format!("version = 1\n{}", tables.collect::<String>());

@@ -401,8 +401,7 @@ fn hash(document: &Document, url: &Url, call: &Call, tally: &Tally<'_>) -> Resul
             }
         }
     }
-    // Whoever shows it has the digest.
-    let what = || "the document".to_owned();
+    let what = || format!("the document ({url})");
     check_size(what, size_bytes, length).map_err(Failure::transient)?;
     check_digest(what, &document.digest, &hasher.finish()).map_err(Failure::transient)
 }
