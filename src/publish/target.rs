@@ -388,7 +388,9 @@ fn check_place(path: &Path) -> Result<()> {
 
 /// Says what would be done with a file that is not called like a tar, and is none.
 fn no_tar(path: &Path, error: Error) -> Error {
-    let is_called_so = path.extension().is_some_and(|it| it == "tar");
+    let is_called_so = path
+        .extension()
+        .is_some_and(|it| it.eq_ignore_ascii_case("tar"));
     match error.kind() {
         ErrorKind::Registry { .. } if !is_called_so => Error::registry_from(
             path.display(),
