@@ -217,8 +217,8 @@ fn a_derived_command_reports_what_failed() {
     let Among::Models(command) = Among::try_parse_from(line(words)).unwrap() else {
         panic!("another variant");
     };
-    assert_eq!(command.run_with(&mount).code(), 7);
-    assert!(text().contains("STORAGE_ERROR"), "{}", text());
+    assert_eq!(command.run_with(&mount).code(), 2);
+    assert!(text().contains("INVALID_ARGUMENT"), "{}", text());
 }
 
 #[test]

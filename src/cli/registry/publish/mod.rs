@@ -204,7 +204,9 @@ fn registered<'a>(project: &Project, paths: &'a [PathBuf]) -> Result<Option<Vec<
 /// What is not a path either is a mistyped id, if it could be one.
 fn nothing_there(path: &Path, error: Error) -> Error {
     match error.kind() {
-        ErrorKind::NotRegistered { near, .. } if is_bare(path) && !near.is_empty() => error,
+        ErrorKind::NotRegistered { .. } if is_bare(path) => {
+            error.step(format!("there is no path {}", path.display()))
+        }
         ErrorKind::NotRegistered { .. } => Error::argument(format!(
             "there is no path {}, and no model of the project has that name",
             path.display()

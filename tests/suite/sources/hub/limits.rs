@@ -143,7 +143,8 @@ fn being_limited_for_long_says_for_how_long() {
         let error = machine.pull(WHISPER).unwrap_err();
         assert_eq!(error.code(), "RATE_LIMITED");
         assert_eq!(error.retry_after(), expected.map(Duration::from_secs));
-        assert_eq!(machine.requests().len(), 4, "once, and three times more");
+        let requests = if expected.is_some() { 1 } else { 4 };
+        assert_eq!(machine.requests().len(), requests, "{header}: {value}");
     }
     let (machine, _, _) = Machine::with_whisper();
     machine.hub.limit(1000, 120);
