@@ -185,6 +185,11 @@ impl PinState {
             Self::Release { .. } => None,
         }
     }
+
+    /// The digest of the document that names the files, where that is what the commit is.
+    pub(crate) fn digest(&self) -> Option<Digest> {
+        self.commit()?.strip_prefix("sha256:")?.parse().ok()
+    }
 }
 
 impl RemoteModel {

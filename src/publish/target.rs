@@ -137,6 +137,14 @@ impl Opened<'_> {
         }
     }
 
+    /// The place of artifacts, if it is one.
+    pub(crate) fn artifacts(&self) -> Option<&ArtifactPlace> {
+        match self {
+            Self::Chunked(_) => None,
+            Self::Artifacts(place) => Some(place),
+        }
+    }
+
     /// Returns what is there of a version, with those of these aliases that are its; `None` if there is nothing that could be
     /// compared with what it would be.
     pub(crate) fn version(

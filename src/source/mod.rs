@@ -1,6 +1,6 @@
 //! Sources: the places that models come from. Each kind is one folder here, and knows everything about itself.
 //!
-//! A [`Source`] answers seven questions, and never writes to the store:
+//! A [`Source`] answers eight questions, and never writes to the store:
 //!
 //! | question | method |
 //! |---|---|
@@ -8,6 +8,7 @@
 //! | What do you offer? | [`Source::list`] or, where that is too much to list, [`Source::search`]; [`Source::examples`] |
 //! | What does this version consist of? | [`Source::manifest`] |
 //! | Where are its bytes? | [`Source::places`] |
+//! | What are its very documents, for others that shall have the same? | [`Source::verbatim`] |
 //! | Can you serve what a lock says, whatever you offer now? | [`Source::locked_manifest`] |
 //! | What do you know of your registries, and is it up to date? | [`Source::info`], [`Source::sync`], [`Source::refresh`] |
 //! | May this be cheaper for many models at once? | [`Source::prefetch`] |
@@ -56,6 +57,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 mod unusable;
+pub(crate) mod verbatim;
 pub(crate) mod zips;
 
 use std::collections::BTreeSet;
@@ -82,6 +84,7 @@ use crate::relpath::below;
 use crate::source::discovered::DiscoveredRegistry;
 use crate::source::places::Places;
 use crate::source::syncing::Syncing;
+use crate::source::verbatim::Verbatim;
 
 pub(crate) use entry::Entry;
 pub(crate) use sources::Sources;
@@ -198,6 +201,12 @@ pub(crate) trait Source: Send + Sync + fmt::Debug {
 
     /// Returns where the bytes of those files are.
     fn places(&self, call: &Call, pin: Option<&Pin>, route: Route) -> Result<Places>;
+
+    /// Returns the documents that a version consists of, which name each other by their digests; `None` if it is no such version,
+    /// as of most kinds. The blobs among them are where [`Source::places`] says.
+    fn verbatim(&self, _call: &Call, _model: &RemoteModel) -> Result<Option<Verbatim>> {
+        Ok(None)
+    }
 
     /// Learns that a pull from these places failed. `is_wrong` says that the bytes are to blame, and not this machine:
     /// the next pull must not find the same bytes in something that is kept here.

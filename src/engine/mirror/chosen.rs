@@ -79,6 +79,9 @@ impl Mirroring<'_> {
 
     /// Returns what the mirror has of a version, compared with what is offered.
     pub(super) fn compare(&self, chosen: &Chosen) -> Result<Comparison> {
+        if let Some(comparison) = self.compare_artifact(chosen)? {
+            return Ok(comparison);
+        }
         let remote = &chosen.offer.remote;
         let published = self.opened.version(&remote.model, &chosen.aliases)?;
         let Some(published) = published else {

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use tracing::warn;
 
-use super::Mirroring;
 use super::chosen::Chosen;
+use super::{MirroredVersion, Mirroring};
 use crate::error::{Error, Result, chain};
 use crate::manifest::Manifest;
 use crate::mutex::Mutex;
@@ -44,6 +44,19 @@ impl Mirroring<'_> {
         let written = written.into_inner();
         let written = written.ok_or_else(|| Error::internal("a pull handed over nothing"))?;
         Ok((written, report.bytes_fetched))
+    }
+
+    /// Says what copying the files of a version would take, at most.
+    pub(super) fn estimate_files(&self, chosen: &Chosen, manifest: &Manifest) -> MirroredVersion {
+        let total_bytes = manifest.known_bytes();
+        let is_here = self.installed(chosen).is_some();
+        MirroredVersion {
+            files: manifest.files().len(),
+            total_bytes,
+            bytes_written: total_bytes,
+            bytes_fetched: if is_here { 0 } else { total_bytes },
+            ..MirroredVersion::of(chosen, chosen.state, chosen.offer.remote.manifest_digest)
+        }
     }
 
     /// Returns the record of a version whose files are in the store as they are offered.

@@ -5,16 +5,18 @@
 //! 1. **Choose.** Addresses, patterns or a lock give offers. An alias is its version, with another name for it.
 //! 2. **Compare.** The index of the mirror says which state of each version is there: by the digest of its manifest or, where that
 //!    is not the source's, by `source_hash`. What is there is passed over, and its source asked for nothing more.
-//! 3. **Copy.** A version of a chunked registry goes over as it is, chunk by chunk ([`chunks`]): what the mirror has is not fetched,
-//!    what this store has comes from there, and the rest is verified while it streams from the source to the mirror, without a copy
-//!    in between. The files of any other version are in the store, or come into a partial first ([`files`]), because they can be
+//! 3. **Copy.** A version goes over as it is where source and mirror are of one kind: chunk by chunk ([`chunks`]), or an artifact
+//!    blob by blob ([`artifacts`]). What the mirror has is not fetched, what this store has comes from there, and the rest is
+//!    verified while it streams from the source to the mirror, without a copy in between. The files of any other version are in the store, or come into a partial first ([`files`]), because they can be
 //!    cut only when their content is known. Then that is removed.
 //!
 //! The index is replaced after each [batch](BATCH_BYTES) and at the end, also when the rest fails; that of a tar only at the end.
 
+mod artifacts;
 mod chosen;
 mod chunks;
 mod files;
+mod parts;
 mod passing;
 mod report;
 mod verify;
@@ -330,18 +332,45 @@ impl Mirroring<'_> {
 
     /// Copies one version into the mirror.
     fn copy(&self, missing: &Missing) -> Result<(WrittenVersion, MirroredVersion)> {
-        let Missing { chosen, manifest } = missing;
+        let chosen = &missing.chosen;
         let model = &chosen.offer.remote.model;
-        let copied = match self.opened.registry() {
-            Some(registry) if is_in_chunks(chosen, manifest) => {
-                self.copy_chunks(chosen, manifest, registry)
-            }
-            _ => self.copy_files(chosen, manifest),
-        };
+        let copied = self.copy_in_its_way(missing);
         let (written, bytes_fetched) =
             copied.map_err(|error| error.step(format!("mirror {model}")))?;
         let version = MirroredVersion::written(chosen, &written, bytes_fetched);
         Ok((written, version))
+    }
+
+    /// Copies a version as it is, if that is possible, or else its files; returns how much was fetched, too.
+    fn copy_in_its_way(&self, missing: &Missing) -> Result<(WrittenVersion, u64)> {
+        let Missing { chosen, manifest } = missing;
+        if let Some(registry) = self.opened.registry()
+            && is_in_chunks(chosen, manifest)
+        {
+            return self.copy_chunks(chosen, manifest, registry);
+        }
+        if let Some(verbatim) = self.verbatim(chosen)?
+            && let Some(copied) = self.copy_artifact(chosen, manifest, &verbatim)?
+        {
+            return Ok(copied);
+        }
+        self.copy_files(chosen, manifest)
+    }
+
+    /// Says what copying a version would take.
+    fn estimate(&self, missing: &Missing) -> Result<MirroredVersion> {
+        let Missing { chosen, manifest } = missing;
+        if let Some(registry) = self.opened.registry()
+            && is_in_chunks(chosen, manifest)
+        {
+            return self.estimate_chunks(chosen, manifest, registry);
+        }
+        if let Some(verbatim) = self.verbatim(chosen)?
+            && let Some(estimate) = self.estimate_artifact(chosen, manifest, &verbatim)?
+        {
+            return Ok(estimate);
+        }
+        Ok(self.estimate_files(chosen, manifest))
     }
 
     /// Lets others see what was written.

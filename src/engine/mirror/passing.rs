@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{self, Read};
 
 use crate::digest::{Digest, Hasher, check_digest, check_size};
+use crate::error::Error;
 use crate::http::Failure;
 use crate::http::transport::Payload;
 use crate::mutex::Mutex;
@@ -17,6 +18,8 @@ type Open<'a> = dyn Fn(u64) -> Result<Piece<'a>, Failure> + Sync + 'a;
 /// A document that is read from its place each time it is sent. Its last bytes are passed on only if all of them are right: whoever
 /// takes it has nothing whole that is wrong.
 pub(super) struct Passing<'a> {
+    /// What it is called in errors.
+    what: &'a str,
     digest: Digest,
     size_bytes: u64,
     open: &'a Open<'a>,
@@ -27,12 +30,14 @@ pub(super) struct Passing<'a> {
 
 impl<'a> Passing<'a> {
     pub(super) fn new(
+        what: &'a str,
         digest: Digest,
         size_bytes: u64,
         open: &'a Open<'a>,
         tally: &'a Tally<'a>,
     ) -> Self {
         Self {
+            what,
             digest,
             size_bytes,
             open,
@@ -49,7 +54,8 @@ impl<'a> Passing<'a> {
     fn fail(&self, failure: Failure) -> io::Error {
         let message = failure.error.to_string();
         *self.failure.lock() = Some(failure);
-        io::Error::other(message)
+        // Nobody need try again before it can be read.
+        io::Error::other(Error::internal(message))
     }
 }
 
@@ -86,7 +92,7 @@ struct PassingReader<'r, 'a> {
 impl PassingReader<'_, '_> {
     fn next(&mut self, buffer: &mut [u8]) -> Result<usize, Failure> {
         let size_bytes = self.document.size_bytes;
-        let what = || format!("chunk {}", self.document.digest);
+        let what = || self.document.what.to_owned();
         let left = usize::try_from(size_bytes - self.at).unwrap_or(usize::MAX);
         if left == 0 || buffer.is_empty() {
             return Ok(0);

@@ -272,6 +272,8 @@ fn describe(error: &ureq::Error) -> (&'static str, bool) {
         Error::HostNotFound => ("host not found", true),
         Error::Timeout(Timeout::Connect | Timeout::Resolve) => ("connection timed out", true),
         Error::Timeout(_) => (STALLED, true),
+        // What was to be sent, and not the connection.
+        Error::Io(error) if is_of_payload(error) => ("what is to be sent cannot be read", false),
         Error::Io(error) => (io_message(error), true),
         Error::ConnectionFailed => ("connection failed", true),
         Error::Protocol(_) | Error::LargeResponseHeader(..) | Error::BodyStalled => {
@@ -280,6 +282,12 @@ fn describe(error: &ureq::Error) -> (&'static str, bool) {
         Error::Http(_) | Error::BadUri(_) => ("the URL is invalid", false),
         _ => ("the request failed", false),
     }
+}
+
+/// Whether an error is one of ours, which only the readers of payloads have.
+fn is_of_payload(error: &io::Error) -> bool {
+    let inner = error.get_ref();
+    inner.is_some_and(|inner| inner.is::<crate::Error>())
 }
 
 /// Describes an error of a socket.

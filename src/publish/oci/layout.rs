@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::modelpack::MANIFEST;
 use super::{ArtifactWriter, MAX_DESCRIPTORS, MAX_DOCUMENT_BYTES};
 use crate::digest::Digest;
 use crate::disk::write::{remove_abandoned, replace_file};
@@ -20,10 +19,9 @@ use crate::error::{Error, IoContext, Result};
 use crate::http::transport::Payload;
 use crate::model::address_of_folder;
 use crate::progress::CancelToken;
-#[cfg(feature = "author")]
-use crate::publish::folder::has_size;
-use crate::publish::folder::{is_document, put_document};
+use crate::publish::folder::{has_size, is_document, put_document};
 use crate::small_file::read_small;
+use crate::source::verbatim::TypedDocument;
 use crate::store::lock::{FileLock, RECORD_LIMIT};
 
 /// The annotation with the tag of a manifest.
@@ -87,12 +85,13 @@ pub(super) struct Tagging<'a> {
     pub(super) location: &'a Path,
 }
 
-/// Returns which manifest an index has under a name.
-pub(super) fn tagged(index: &Value, name: &str) -> Option<Digest> {
+/// Returns which manifest an index has under a tag, or under a digest; [`tag_name`] says what the tag is called.
+pub(super) fn tagged(index: &Value, name: Option<&str>, reference: &str) -> Option<Digest> {
     let manifests = index["manifests"].as_array()?;
-    let found = manifests
-        .iter()
-        .rfind(|it| it["annotations"][REF_NAME] == *name)?;
+    let tag = tag_name(name, reference);
+    let found = manifests.iter().rfind(|it| {
+        it["annotations"][REF_NAME] == *tag || reference.contains(':') && it["digest"] == *reference
+    })?;
     found["digest"]
         .as_str()?
         .strip_prefix("sha256:")?
@@ -110,7 +109,7 @@ pub(super) fn tag_name(name: Option<&str>, tag: &str) -> String {
 
 impl Tagging<'_> {
     /// Makes the index anew, in which each of the tags names the manifest.
-    pub(super) fn apply(&self, mut index: Value, digest: &Digest, json: &[u8]) -> Result<Value> {
+    pub(super) fn apply(&self, mut index: Value, manifest: &TypedDocument) -> Result<Value> {
         let location = self.location.display();
         let malformed = || Error::registry(&location, "the index is malformed");
         let manifests = index
@@ -120,15 +119,21 @@ impl Tagging<'_> {
             .or_insert_with(|| json!([]))
             .as_array_mut()
             .ok_or_else(malformed)?;
+        let digest = format!("sha256:{}", manifest.digest);
+        let mut entry = json!({
+            "mediaType": manifest.media_type,
+            "digest": digest,
+            "size": manifest.json.len(),
+        });
         for tag in self.tags {
             let tag = tag_name(self.name, tag);
             manifests.retain(|other| other["annotations"][REF_NAME] != *tag);
-            manifests.push(json!({
-                "mediaType": MANIFEST,
-                "digest": format!("sha256:{digest}"),
-                "size": json.len(),
-                "annotations": {REF_NAME: tag},
-            }));
+            entry["annotations"] = json!({REF_NAME: tag});
+            manifests.push(entry.clone());
+        }
+        // What no tag names must be in the index, too: else it is of no use to others, who may remove it.
+        if self.tags.is_empty() && !manifests.iter().any(|other| other["digest"] == *digest) {
+            manifests.push(entry);
         }
         if manifests.len() > MAX_DESCRIPTORS {
             return Err(Error::argument(format!(
@@ -157,7 +162,6 @@ impl ArtifactWriter for LayoutWriter {
         }
     }
 
-    #[cfg(feature = "author")]
     fn has_blob(&self, digest: &Digest, size_bytes: u64) -> Result<bool> {
         let path = blobs(&self.folder).join(digest.to_string());
         Ok(has_size(&path, size_bytes))
@@ -169,15 +173,24 @@ impl ArtifactWriter for LayoutWriter {
 
     fn read_manifest(&self, tag: &str) -> Result<Option<Vec<u8>>> {
         let index = self.read_index()?.unwrap_or_else(empty_index);
-        let Some(digest) = tagged(&index, &tag_name(self.name.as_deref(), tag)) else {
+        let Some(digest) = tagged(&index, self.name.as_deref(), tag) else {
             return Ok(None);
         };
         let path = blobs(&self.folder).join(digest.to_string());
         read_small(&path, MAX_DOCUMENT_BYTES).at("read", &path)
     }
 
-    fn put_manifest(&self, digest: &Digest, manifest: &[u8], tags: &[&str]) -> Result<()> {
-        put_document(&blobs(&self.folder), digest, &manifest.to_vec())?;
+    fn digest_of(&self, reference: &str) -> Result<Option<Digest>> {
+        let manifest = self.read_manifest(reference)?;
+        Ok(manifest.map(|json| Digest::of(&json)))
+    }
+
+    fn put_part(&self, manifest: &TypedDocument) -> Result<()> {
+        put_document(&blobs(&self.folder), &manifest.digest, &manifest.json).map(drop)
+    }
+
+    fn put_manifest(&self, manifest: &TypedDocument, tags: &[&str]) -> Result<()> {
+        self.put_part(manifest)?;
         let _lock = FileLock::acquire(
             &self.folder.join(".index.json.lock"),
             true,
@@ -198,7 +211,7 @@ impl ArtifactWriter for LayoutWriter {
             tags,
             location: &path,
         };
-        let index = tagging.apply(index, digest, manifest)?;
+        let index = tagging.apply(index, manifest)?;
         replace_file(&path, index.to_string().as_bytes())
     }
 }

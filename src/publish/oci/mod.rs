@@ -1,4 +1,5 @@
-//! Publishing in OCI registries, and in image layouts on this machine, folders or tars: each version is an artifact of [`modelpack`].
+//! Publishing in OCI registries, and in image layouts on this machine, folders or tars: each version is an artifact of [`modelpack`],
+//! or the one that it is elsewhere.
 //!
 //! Blobs are written first, several at once, and those that are there already are not sent again; then the manifest, and its
 //! tags last. Whoever pulls sees the old state of a tag or the new one.
@@ -36,9 +37,10 @@ use crate::relpath::below;
 use crate::size::sizes_apart;
 use crate::source::at_once;
 use crate::source::oci::{MAX_DESCRIPTORS, MAX_DOCUMENT_BYTES, PushRegistry, is_tag};
+use crate::source::verbatim::TypedDocument;
 
 use layout::LayoutWriter;
-use modelpack::{Artifact, Layer, mirrored};
+use modelpack::{Artifact, Layer, MANIFEST, mirrored};
 #[cfg(feature = "author")]
 use rehearsal::RehearsedRepository;
 use tar::TarLayout;
@@ -59,7 +61,6 @@ pub(crate) trait ArtifactWriter: Send + Sync + fmt::Debug {
     fn address(&self, tag: &str) -> Option<String>;
 
     /// Returns whether a blob seems to be there, for a plan: [`put_blob`](Self::put_blob) makes sure.
-    #[cfg(feature = "author")]
     fn has_blob(&self, digest: &Digest, size_bytes: u64) -> Result<bool>;
 
     /// Writes a blob, unless it is there; returns whether it was sent.
@@ -68,8 +69,15 @@ pub(crate) trait ArtifactWriter: Send + Sync + fmt::Debug {
     /// Reads the manifest that a tag names; `None` when there is none.
     fn read_manifest(&self, tag: &str) -> Result<Option<Vec<u8>>>;
 
-    /// Writes a manifest, whose blobs are there, and then lets each of the tags name it.
-    fn put_manifest(&self, digest: &Digest, manifest: &[u8], tags: &[&str]) -> Result<()>;
+    /// Returns what a tag names, or the digest itself if the repository has that; `None` when there is none.
+    fn digest_of(&self, reference: &str) -> Result<Option<Digest>>;
+
+    /// Writes a manifest that another one names, and whose blobs are there.
+    fn put_part(&self, manifest: &TypedDocument) -> Result<()>;
+
+    /// Writes a manifest, of which all that it names is there, and then lets each of the tags name it. Without tags, its digest is
+    /// its name.
+    fn put_manifest(&self, manifest: &TypedDocument, tags: &[&str]) -> Result<()>;
 }
 
 /// Where the repositories of one or several models are.
@@ -322,7 +330,12 @@ pub(crate) fn push_version(
     let config = artifact.config;
     repository.put_blob(&Digest::of(&config), &config)?;
     let manifest_digest = Digest::of(&artifact.manifest);
-    repository.put_manifest(&manifest_digest, &artifact.manifest, &tags)?;
+    let manifest = TypedDocument {
+        digest: manifest_digest,
+        media_type: MANIFEST,
+        json: artifact.manifest,
+    };
+    repository.put_manifest(&manifest, &tags)?;
     let distinct: u64 = blobs.iter().map(|index| layers[*index].size_bytes).sum();
     let (new, bytes_written) = (
         sent.iter().flatten().count(),

@@ -5,6 +5,7 @@ use crate::digest::Digest;
 use crate::error::Result;
 use crate::http::transport::Payload;
 use crate::publish::rehearsal::Rehearsed;
+use crate::source::verbatim::TypedDocument;
 
 /// A repository that is read, and not written.
 #[derive(Debug)]
@@ -44,7 +45,15 @@ impl ArtifactWriter for RehearsedRepository {
         self.repository.read_manifest(tag)
     }
 
-    fn put_manifest(&self, _: &Digest, _: &[u8], _: &[&str]) -> Result<()> {
+    fn digest_of(&self, reference: &str) -> Result<Option<Digest>> {
+        self.repository.digest_of(reference)
+    }
+
+    fn put_part(&self, _: &TypedDocument) -> Result<()> {
+        Ok(())
+    }
+
+    fn put_manifest(&self, _: &TypedDocument, _: &[&str]) -> Result<()> {
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::layout::{LAYOUT, Tagging, address, empty_index, tag_name, tagged, version};
+use super::layout::{LAYOUT, Tagging, address, empty_index, tagged, version};
 use super::{ArtifactWriter, MAX_DOCUMENT_BYTES};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -13,6 +13,7 @@ use crate::http::transport::Payload;
 use crate::mutex::Mutex;
 use crate::progress::CancelToken;
 use crate::publish::tar::TarWriter;
+use crate::source::verbatim::TypedDocument;
 
 const INDEX: &str = "index.json";
 
@@ -97,7 +98,6 @@ impl ArtifactWriter for TarLayoutWriter {
         }
     }
 
-    #[cfg(feature = "author")]
     fn has_blob(&self, digest: &Digest, size_bytes: u64) -> Result<bool> {
         Ok(self.layout.tar.has(&blob_path(digest), size_bytes))
     }
@@ -108,8 +108,7 @@ impl ArtifactWriter for TarLayoutWriter {
     }
 
     fn read_manifest(&self, tag: &str) -> Result<Option<Vec<u8>>> {
-        let name = tag_name(self.name.as_deref(), tag);
-        match tagged(&self.layout.index.lock().json, &name) {
+        match tagged(&self.layout.index.lock().json, self.name.as_deref(), tag) {
             Some(digest) => self
                 .layout
                 .tar
@@ -118,15 +117,24 @@ impl ArtifactWriter for TarLayoutWriter {
         }
     }
 
-    fn put_manifest(&self, digest: &Digest, manifest: &[u8], tags: &[&str]) -> Result<()> {
-        self.put_blob(digest, &manifest.to_vec())?;
+    fn digest_of(&self, reference: &str) -> Result<Option<Digest>> {
+        let manifest = self.read_manifest(reference)?;
+        Ok(manifest.map(|json| Digest::of(&json)))
+    }
+
+    fn put_part(&self, manifest: &TypedDocument) -> Result<()> {
+        self.put_blob(&manifest.digest, &manifest.json).map(drop)
+    }
+
+    fn put_manifest(&self, manifest: &TypedDocument, tags: &[&str]) -> Result<()> {
+        self.put_part(manifest)?;
         let tagging = Tagging {
             name: self.name.as_deref(),
             tags,
             location: self.layout.tar.path(),
         };
         let mut index = self.layout.index.lock();
-        let json = tagging.apply(index.json.clone(), digest, manifest)?;
+        let json = tagging.apply(index.json.clone(), manifest)?;
         index.is_new |= json != index.json;
         index.json = json;
         Ok(())

@@ -13,15 +13,17 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use tracing::debug;
 
-use super::modelpack::MANIFEST;
 use super::{ArtifactWriter, MAX_DOCUMENT_BYTES};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::Failure;
 use crate::http::call::Call;
 use crate::http::outgoing::Outgoing;
+use crate::http::retry::Fault;
 use crate::http::transport::{Method, Payload, Response};
 use crate::mutex::Mutex;
+use crate::source::oci::ACCEPT;
+use crate::source::verbatim::TypedDocument;
 use crate::url::{Scheme, Url};
 
 /// How large a piece of a blob is that a registry does not take in one: what stands in front of some lets through requests of
@@ -103,7 +105,7 @@ impl RepositoryWriter {
             return self.upload_in_pieces(session, digest, blob).map(|()| true);
         }
         match self.finish(&session, digest, Some(blob)) {
-            Err(failure) if is_large && is_too_large(&failure.error) => {
+            Err(failure) if is_large && is_too_large(&failure) => {
                 debug!(url = %self.base, error = %failure.error, "sending pieces");
                 self.upload_after(failure, digest, blob)
             }
@@ -179,26 +181,33 @@ impl RepositoryWriter {
         self.call.send(&request, &[]).map(drop)
     }
 
-    /// Returns which manifest a tag names, if the registry says so.
-    fn named_by(&self, url: &Url) -> Result<Option<Digest>> {
-        let found = self.retrying(url, |url| {
-            let request = Outgoing::new(Method::Head, url).header("accept", MANIFEST);
-            self.call.send(&request, &[404])
-        })?;
-        let digest = found.header(CONTENT_DIGEST).filter(|_| found.is_success());
-        let digest = digest.and_then(|digest| digest.trim().strip_prefix("sha256:"));
-        Ok(digest.and_then(|hex| hex.parse().ok()))
+    fn manifest_url(&self, reference: &str) -> Url {
+        self.base.join(&format!("manifests/{reference}"))
     }
 
-    fn put(&self, url: &Url, manifest: &[u8]) -> Result<()> {
-        let payload = manifest.to_vec();
+    /// Returns which manifest a tag names.
+    fn named_by(&self, url: &Url) -> Result<Named> {
+        let found = self.retrying(url, |url| {
+            let request = Outgoing::new(Method::Head, url).header("accept", ACCEPT);
+            self.call.send(&request, &[404])
+        })?;
+        if found.status == 404 {
+            return Ok(Named::Missing);
+        }
+        let digest = found.header(CONTENT_DIGEST).filter(|_| found.is_success());
+        let digest = digest.and_then(|digest| digest.trim().strip_prefix("sha256:"));
+        let digest = digest.and_then(|hex| hex.parse().ok());
+        Ok(digest.map_or(Named::Unknown, Named::Digest))
+    }
+
+    fn put(&self, url: &Url, manifest: &TypedDocument) -> Result<()> {
         self.retrying(url, |url| {
             let request = Outgoing {
-                payload: Some(&payload),
+                payload: Some(&manifest.json),
                 ..Outgoing::new(Method::Put, url)
             };
             self.call
-                .send(&request.header("content-type", MANIFEST), &[])
+                .send(&request.header("content-type", manifest.media_type), &[])
         })
         .map(drop)
     }
@@ -213,7 +222,6 @@ impl ArtifactWriter for RepositoryWriter {
         Some(format!("oci://{}/{}:{tag}", self.host, self.name))
     }
 
-    #[cfg(feature = "author")]
     fn has_blob(&self, digest: &Digest, _: u64) -> Result<bool> {
         let url = self.blob_url(digest);
         let found = self.retrying(&url, |url| {
@@ -239,9 +247,9 @@ impl ArtifactWriter for RepositoryWriter {
     }
 
     fn read_manifest(&self, tag: &str) -> Result<Option<Vec<u8>>> {
-        let url = self.base.join(&format!("manifests/{tag}"));
+        let url = self.manifest_url(tag);
         self.retrying(&url, |url| {
-            let request = Outgoing::new(Method::Get, url).header("accept", MANIFEST);
+            let request = Outgoing::new(Method::Get, url).header("accept", ACCEPT);
             let mut found = self.call.send(&request, &[404])?;
             match found.status {
                 404 => Ok(None),
@@ -250,27 +258,52 @@ impl ArtifactWriter for RepositoryWriter {
         })
     }
 
-    fn put_manifest(&self, digest: &Digest, manifest: &[u8], tags: &[&str]) -> Result<()> {
-        let url = |reference: &str| self.base.join(&format!("manifests/{reference}"));
-        let own = url(&format!("sha256:{digest}"));
-        if self.named_by(&own)? != Some(*digest) {
-            self.put(&own, manifest)?;
+    fn digest_of(&self, reference: &str) -> Result<Option<Digest>> {
+        match self.named_by(&self.manifest_url(reference))? {
+            Named::Digest(digest) => Ok(Some(digest)),
+            Named::Missing => Ok(None),
+            Named::Unknown => {
+                let manifest = self.read_manifest(reference)?;
+                Ok(manifest.map(|json| Digest::of(&json)))
+            }
         }
+    }
+
+    fn put_part(&self, manifest: &TypedDocument) -> Result<()> {
+        let url = self.manifest_url(&format!("sha256:{}", manifest.digest));
+        match self.named_by(&url)? {
+            Named::Digest(digest) if digest == manifest.digest => Ok(()),
+            _ => self.put(&url, manifest),
+        }
+    }
+
+    fn put_manifest(&self, manifest: &TypedDocument, tags: &[&str]) -> Result<()> {
+        self.put_part(manifest)?;
+        let is_it = |named: &Named| *named == Named::Digest(manifest.digest);
         for tag in tags {
-            let url = url(tag);
-            if self.named_by(&url)? == Some(*digest) {
+            let url = self.manifest_url(tag);
+            if is_it(&self.named_by(&url)?) {
                 continue;
             }
             if let Err(error) = self.put(&url, manifest) {
                 // Tags may be kept from being moved: fine, if somebody else was faster with the same.
                 return match self.named_by(&url) {
-                    Ok(Some(named)) if named == *digest => continue,
+                    Ok(named) if is_it(&named) => continue,
                     _ => Err(error.step(format!("tag {tag}"))),
                 };
             }
         }
         Ok(())
     }
+}
+
+/// Which manifest a tag names.
+#[derive(Debug, PartialEq, Eq)]
+enum Named {
+    Digest(Digest),
+    Missing,
+    /// The registry does not say.
+    Unknown,
 }
 
 /// Whether a registry took a blob from another repository; otherwise, it began an upload. Some say 201 to both.
@@ -315,9 +348,10 @@ fn with_parameter(url: &Url, parameter: &str) -> Result<Url, Failure> {
 }
 
 /// Whether a registry, or what stands in front of it, does not take a large request: it says so, or hangs up.
-fn is_too_large(error: &Error) -> bool {
-    match error.kind() {
-        ErrorKind::Network { status, .. } => matches!(status, Some(413) | None),
+fn is_too_large(failure: &Failure) -> bool {
+    match failure.error.kind() {
+        ErrorKind::Network { status: None, .. } => failure.fault != Fault::Final,
+        ErrorKind::Network { status, .. } => *status == Some(413),
         _ => false,
     }
 }

@@ -13,6 +13,7 @@ mod place;
 mod platform;
 mod push;
 mod registry;
+mod verbatim;
 mod wire;
 
 use std::borrow::Cow;
@@ -31,6 +32,7 @@ use crate::relpath::listed;
 use crate::source::cache::RegistryCache;
 use crate::source::content_stores::content_stores;
 use crate::source::places::{DigestPlaces, Elsewhere, Places};
+use crate::source::verbatim::Verbatim;
 use crate::source::{
     Context, Identity, ListFilter, LockedVersion, Route, Source, at_once, choose_version,
 };
@@ -47,7 +49,7 @@ use wire::{Document, ImageManifest, missing_manifest};
 pub(crate) use {
     place::is_tag,
     push::PushRegistry,
-    wire::{MAX_DESCRIPTORS, MAX_DOCUMENT_BYTES},
+    wire::{ACCEPT, MAX_DESCRIPTORS, MAX_DOCUMENT_BYTES},
 };
 
 /// The annotation in which artifacts that this crate published have everything that is known of the model, as JSON.
@@ -347,6 +349,19 @@ impl Source for Oci {
         let is_named = locked.kind == self.kind().as_str() && locked.remote.pin.is_some();
         let can_serve = locked.listed.has_sha256() && (is_named || self.place.is_layout());
         Ok(can_serve.then(|| locked.listed.clone()))
+    }
+
+    fn verbatim(&self, call: &Call, model: &RemoteModel) -> Result<Option<Verbatim>> {
+        let Some(pin) = model.pin.as_deref() else {
+            return Ok(None);
+        };
+        let Some(digest) = pin.state.digest() else {
+            return Ok(None);
+        };
+        self.with_registry(call, |registry| {
+            self.read_verbatim(registry, &pin.repo, model, digest)
+                .map(Some)
+        })
     }
 
     fn places(&self, _: &Call, pin: Option<&Pin>, _: Route) -> Result<Places> {

@@ -45,7 +45,7 @@ const INDEX_TYPES: [&str; 2] = [
 
 /// The media types of all documents that can be read, for the header `Accept`: without them, a registry answers 404, or with
 /// something older.
-pub(super) const ACCEPT: &str = "application/vnd.oci.image.manifest.v1+json, \
+pub(crate) const ACCEPT: &str = "application/vnd.oci.image.manifest.v1+json, \
     application/vnd.docker.distribution.manifest.v2+json, \
     application/vnd.oci.image.index.v1+json, \
     application/vnd.docker.distribution.manifest.list.v2+json";
@@ -63,6 +63,8 @@ pub(super) enum Document {
 /// The layers of one artifact. No two layers give one digest two sizes, and the sizes of all add up to a `u64`.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct ImageManifest {
+    /// What it says it is, or what the specification calls it.
+    pub(super) media_type: &'static str,
     /// The artifact's type; without one, the configuration's media type takes its place.
     pub(super) artifact_type: Option<String>,
     pub(super) config: Descriptor,
@@ -73,6 +75,8 @@ pub(super) struct ImageManifest {
 /// Several manifests, of which one is meant.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Index {
+    /// What it says it is, or what the specification calls it.
+    pub(super) media_type: &'static str,
     pub(super) manifests: Vec<Descriptor>,
     pub(super) annotations: Annotations,
 }
@@ -108,6 +112,14 @@ impl Document {
         let wire: DocumentWire = serde_json::from_slice(json)
             .map_err(|error| Error::registry_from(&location, "the manifest is malformed", error))?;
         wire.read().map_err(refuse)
+    }
+
+    /// The media type that it has to be served with.
+    pub(super) fn media_type(&self) -> &'static str {
+        match self {
+            Self::Manifest(manifest) => manifest.media_type,
+            Self::Index(index) => index.media_type,
+        }
     }
 
     /// Returns the manifest of an artifact that an index names.
@@ -178,7 +190,8 @@ struct DescriptorWire {
 impl DocumentWire {
     fn read(self) -> Result<Document, String> {
         let media_type = self.media_type.as_deref().map(essence).unwrap_or_default();
-        let is_stated = |types: &[&str]| types.contains(&media_type.as_str());
+        let stated = |types: &[&'static str]| types.iter().copied().find(|it| *it == media_type);
+        let is_stated = |types: &[&'static str]| stated(types).is_some();
         match (self.config, self.layers, self.manifests) {
             // What one reader takes for a manifest, another takes for an index (CVE-2021-41190).
             (Some(_), _, Some(_)) | (_, Some(_), Some(_)) => {
@@ -190,6 +203,7 @@ impl DocumentWire {
                 let layers: Vec<_> = layers.collect::<Result<_, _>>()?;
                 check_sizes(&layers)?;
                 let manifest = ImageManifest {
+                    media_type: stated(&MANIFEST_TYPES).unwrap_or(MANIFEST_TYPES[0]),
                     artifact_type: self.artifact_type.as_deref().map(essence),
                     config: config.read()?,
                     layers,
@@ -200,6 +214,7 @@ impl DocumentWire {
             (None, None, Some(manifests)) if !is_stated(&MANIFEST_TYPES) => {
                 let manifests = manifests.into_iter().map(DescriptorWire::read);
                 Ok(Document::Index(Index {
+                    media_type: stated(&INDEX_TYPES).unwrap_or(INDEX_TYPES[0]),
                     manifests: manifests.collect::<Result<_, _>>()?,
                     annotations: self.annotations,
                 }))
