@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use super::places::{Elsewhere, Naming, Places};
 use super::template::UrlTemplate;
 use super::{Identity, ListFilter, Route, Source};
+use crate::catalog::RemoteModel;
 use crate::catalog::registry::{RemoteListing, SourceKind};
-use crate::catalog::{Pin, RemoteModel};
 use crate::error::{Error, Result};
 use crate::http::call::Call;
 use crate::url::Url;
@@ -54,7 +54,7 @@ impl Source for MadeByHand {
     }
 
     /// What can be cloned or copied is. The URL is for a file that has changed since it was hashed: the pull says so.
-    fn places(&self, _: &Call, _: Option<&Pin>, _: Route) -> Result<Places> {
+    fn places(&self, _: &Call, _: &RemoteModel, _: Route) -> Result<Places> {
         Ok(Places::Files {
             url: UrlTemplate::below(&self.url, "{path}"),
             repo: String::new(),

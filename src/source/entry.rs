@@ -145,7 +145,8 @@ fn read_entry(key: &str, value: Value, origin: &str) -> Result<Option<Entry>> {
         Some(_) => return Err(Error::config(format!("{at}.name is not a string"))),
     };
     // What is in a mirror has its whole name there.
-    let is_whole = name.is_empty() && table.contains_key("url");
+    let may_be_mirror = ["url", "oci"].iter().any(|key| table.contains_key(*key));
+    let is_whole = name.is_empty() && may_be_mirror;
     let checked = match is_whole {
         true => Ok(()),
         false => ModelName::parse(&name).map(drop),

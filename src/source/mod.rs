@@ -200,7 +200,7 @@ pub(crate) trait Source: Send + Sync + fmt::Debug {
     }
 
     /// Returns where the bytes of those files are.
-    fn places(&self, call: &Call, pin: Option<&Pin>, route: Route) -> Result<Places>;
+    fn places(&self, call: &Call, model: &RemoteModel, route: Route) -> Result<Places>;
 
     /// Returns the documents that a version consists of, which name each other by their digests; `None` if it is no such version,
     /// as of most kinds. The blobs among them are where [`Source::places`] says.

@@ -2,8 +2,8 @@
 
 use super::places::{DigestPlaces, Places};
 use super::{Identity, ListFilter, LockedVersion, Route, Source};
+use crate::catalog::RemoteModel;
 use crate::catalog::registry::{RemoteListing, SourceKind};
-use crate::catalog::{Pin, RemoteModel};
 use crate::error::Result;
 use crate::http::call::Call;
 use crate::manifest::Manifest;
@@ -44,7 +44,7 @@ impl Source for Stored {
     }
 
     /// Nowhere else: a part that turns out to be damaged is not here.
-    fn places(&self, _: &Call, _: Option<&Pin>, _: Route) -> Result<Places> {
+    fn places(&self, _: &Call, _: &RemoteModel, _: Route) -> Result<Places> {
         Ok(Places::ByDigest(DigestPlaces {
             bases: Vec::new(),
             path: ToString::to_string,

@@ -134,7 +134,7 @@ impl Source for Unusable {
         self.refuse()
     }
 
-    fn places(&self, _: &Call, _: Option<&Pin>, _: Route) -> Result<Places> {
+    fn places(&self, _: &Call, _: &RemoteModel, _: Route) -> Result<Places> {
         self.refuse()
     }
 

@@ -114,8 +114,7 @@ impl Offer {
 
     /// Returns where the bytes are.
     pub(crate) fn places(&self, call: &Call) -> Result<Places> {
-        let pin = self.remote.pin.as_deref();
-        self.source.places(call, pin, self.route)
+        self.source.places(call, &self.remote, self.route)
     }
 }
 

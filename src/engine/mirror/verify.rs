@@ -360,7 +360,7 @@ fn contents(
         Some(manifest) => Manifest::clone(manifest),
         None => source.manifest(call, remote, Route::Direct)?,
     };
-    match source.places(call, remote.pin.as_deref(), Route::Direct)? {
+    match source.places(call, remote, Route::Direct)? {
         Places::ByDigest(places) if manifest.has_sha256() || manifest.chunk_bytes().is_some() => {
             Ok((manifest, places))
         }

@@ -21,11 +21,11 @@ use std::sync::Arc;
 use serde::Deserialize;
 use tracing::debug;
 
+use crate::catalog::RemoteModel;
 use crate::catalog::registry::{RegistryMode, RemoteListing, SourceInfo, SourceKind};
 use crate::catalog::sync::{
     FailedRegistry, SkipReason, SkippedRegistry, SyncReport, SyncedRegistry,
 };
-use crate::catalog::{Pin, RemoteModel};
 use crate::digest::{Digest, check_digest};
 use crate::env::Environment;
 use crate::error::{Error, Result};
@@ -253,7 +253,7 @@ impl Source for Chunked {
         Ok(locked.listed.has_sha256().then(|| locked.listed.clone()))
     }
 
-    fn places(&self, _: &Call, _: Option<&Pin>, _: Route) -> Result<Places> {
+    fn places(&self, _: &Call, _: &RemoteModel, _: Route) -> Result<Places> {
         Ok(Places::ByDigest(self.data()))
     }
 

@@ -160,7 +160,7 @@ impl Hub {
 
     /// Adds the digests that the answer about a model lacks, from where each file is.
     fn with_digests(&self, call: &Call, manifest: &Manifest, pin: &Pin) -> Result<Manifest> {
-        let places = self.places(call, Some(pin), Route::Direct)?;
+        let places = self.places_of(pin)?;
         let call = call.offline(self.offline_by);
         let files = at_once(manifest.files(), |file| {
             if file.digest.is_some() {
@@ -353,9 +353,15 @@ impl Source for Hub {
         self.with_digests(call, &manifest, pin)
     }
 
-    fn places(&self, _: &Call, pin: Option<&Pin>, _: Route) -> Result<Places> {
-        let commit = pin.and_then(|pin| Some((pin, pin.state.commit()?)));
-        let (pin, commit) = commit.ok_or_else(|| super::no_pin(self))?;
+    fn places(&self, _: &Call, model: &RemoteModel, _: Route) -> Result<Places> {
+        let pin = model.pin.as_deref();
+        self.places_of(pin.ok_or_else(|| super::no_pin(self))?)
+    }
+}
+
+impl Hub {
+    fn places_of(&self, pin: &Pin) -> Result<Places> {
+        let commit = pin.state.commit().ok_or_else(|| super::no_pin(self))?;
         let template = format!("{}/{{repo}}/resolve/{{ref}}/{{path}}", self.base());
         let cache = self.cache.as_deref();
         Ok(Places::Files {

@@ -364,14 +364,21 @@ impl Source for Oci {
         })
     }
 
-    fn places(&self, _: &Call, pin: Option<&Pin>, _: Route) -> Result<Places> {
-        let (base, path): (_, fn(&Digest) -> String) = match pin {
-            _ if self.place.is_layout() => (self.place.api.clone(), layout::blob_path),
-            Some(pin) => (self.place.api.join(&pin.repo), blob_path),
+    /// What was locked elsewhere is in the repository that is called like the model here, as in a mirror, or like that one.
+    fn places(&self, _: &Call, model: &RemoteModel, _: Route) -> Result<Places> {
+        let (bases, path): (_, fn(&Digest) -> String) = match model.pin.as_deref() {
+            _ if self.place.is_layout() => (vec![self.place.api.clone()], layout::blob_path),
+            Some(pin) => {
+                let own = self.place.repository(&self.identity.path_of(&model.model));
+                let own = own.filter(|own| *own != pin.repo);
+                let repositories = own.iter().chain([&pin.repo]);
+                let bases = repositories.map(|repository| self.place.api.join(repository));
+                (bases.collect(), blob_path)
+            }
             None => return Err(super::no_pin(self)),
         };
         Ok(Places::ByDigest(DigestPlaces {
-            bases: vec![base],
+            bases,
             path,
             authority: self.authority.clone(),
             elsewhere: self.content_stores.clone(),

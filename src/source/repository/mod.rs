@@ -147,7 +147,7 @@ impl Source for Repository {
 
     fn manifest(&self, call: &Call, model: &RemoteModel, route: Route) -> Result<Manifest> {
         let manifest = self.listed_manifest(model)?;
-        let Places::Zip { zip, root, .. } = self.places(call, model.pin.as_deref(), route)? else {
+        let Places::Zip { zip, root, .. } = self.places(call, model, route)? else {
             return Ok(manifest);
         };
         let members = manifest
@@ -158,8 +158,8 @@ impl Source for Repository {
         manifest.measured(&sizes.collect::<Result<Vec<_>>>()?, self.label())
     }
 
-    fn places(&self, call: &Call, pin: Option<&Pin>, route: Route) -> Result<Places> {
-        let pin = pin.ok_or_else(|| super::no_pin(self))?;
+    fn places(&self, call: &Call, model: &RemoteModel, route: Route) -> Result<Places> {
+        let pin = model.pin.as_deref().ok_or_else(|| super::no_pin(self))?;
         let place = self.place.with_repo(&pin.repo)?;
         match &pin.state {
             PinState::Commit(commit) => {

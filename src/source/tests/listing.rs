@@ -101,8 +101,8 @@ impl Source for Listing {
     }
 
     /// Each file is a document of its own, which the engine fetches, verifies and resumes.
-    fn places(&self, _: &Call, pin: Option<&Pin>, _: Route) -> Result<Places> {
-        let pin = pin.ok_or_else(|| source::no_pin(self))?;
+    fn places(&self, _: &Call, model: &RemoteModel, _: Route) -> Result<Places> {
+        let pin = model.pin.as_deref().ok_or_else(|| source::no_pin(self))?;
         Ok(Places::Files {
             url: UrlTemplate::below(&self.url, "{repo}/{path}"),
             repo: pin.repo.clone(),

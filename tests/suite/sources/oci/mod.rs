@@ -16,6 +16,7 @@ mod requests;
 mod reuse;
 mod tars;
 mod updating;
+mod verbatim;
 
 use modelrack::cli::Mount;
 use modelrack::{Config, Manager, ModelManager, PullOptions, PullReport, Result};

@@ -100,16 +100,20 @@ impl Contents {
         let is_immutable = self.pushing.has_immutable_tags;
         let repository = self.repositories.entry(name.to_owned()).or_default();
         let json: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
-        let layers = json["layers"].as_array().into_iter().flatten();
-        for blob in layers.chain([&json["config"]]) {
-            if !repository
-                .blobs
-                .contains_key(blob["digest"].as_str().unwrap())
-            {
-                return error(404, "MANIFEST_BLOB_UNKNOWN");
-            }
+        let named = |key: &str| json[key].as_array().cloned().unwrap_or_default();
+        let digest_of = |it: &serde_json::Value| it["digest"].as_str().map(str::to_owned);
+        let config = digest_of(&json["config"]);
+        let layers = named("layers");
+        let mut blobs = layers.iter().filter_map(digest_of).chain(config);
+        let manifests = named("manifests");
+        let mut manifests = manifests.iter().filter_map(digest_of);
+        if !blobs.all(|it| repository.blobs.contains_key(&it))
+            || !manifests.all(|it| repository.manifests.contains_key(&it))
+        {
+            return error(404, "MANIFEST_BLOB_UNKNOWN");
         }
-        if request.header("content-type") != Some(MANIFEST_TYPE) {
+        let media_type = json["mediaType"].as_str().unwrap_or(MANIFEST_TYPE);
+        if request.header("content-type") != Some(media_type) {
             return error(400, "MANIFEST_INVALID");
         }
         if reference.contains(':') && reference != digest {
@@ -123,7 +127,7 @@ impl Contents {
             }
             repository.tags.insert(reference.to_owned(), digest.clone());
         }
-        let manifest = (MANIFEST_TYPE.to_owned(), request.body.clone().into());
+        let manifest = (media_type.to_owned(), request.body.clone().into());
         repository.manifests.insert(digest.clone(), manifest);
         Page::new(201, []).header("docker-content-digest", &digest)
     }
