@@ -233,6 +233,7 @@ impl Manifest {
                 .size_bytes
                 .is_none_or(|size| file.size_bytes == Some(size));
             has_size
+                && file.archive == wanted.archive
                 && match wanted.digest {
                     Some(Checksum::Sha256(_)) => file.digest == wanted.digest,
                     Some(Checksum::GitBlob(id)) => file.git_blob_id() == Some(id),
@@ -242,7 +243,8 @@ impl Manifest {
         self.files.len() == other.files.len() && other.files.iter().all(has)
     }
 
-    /// Confirms that files are those of this manifest, by all that it knows of them, and adds the ids that git gives them.
+    /// Confirms that files are those of this manifest, by all that it knows of them, and adds the ids that git gives them, and
+    /// how they are packed.
     ///
     /// # Errors
     /// [`SizeMismatch`](crate::error::ErrorKind::SizeMismatch), [`HashMismatch`](crate::error::ErrorKind::HashMismatch).
@@ -264,6 +266,7 @@ impl Manifest {
             }
             let git_blob = known.digest.and_then(|digest| digest.git_blob());
             file.git_blob = git_blob.or(known.git_blob);
+            file.archive = known.archive;
             Ok(file)
         };
         files.into_iter().map(confirm).collect()

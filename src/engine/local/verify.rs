@@ -18,13 +18,14 @@ use crate::engine::lookup::offer::Offer;
 use crate::engine::pull::plan::PullTarget;
 use crate::engine::pull::selection::Selection;
 use crate::engine::pull::{PullOptions, PullReport};
-use crate::error::{ErrorKind, Result, is_missing};
+use crate::error::{Error, ErrorKind, Result, is_missing};
+use crate::http::call::Call;
 use crate::manifest::Manifest;
 use crate::model::{ModelAddress, ModelRef};
 use crate::progress::{CancelToken, Progress, Step, Task};
 use crate::rate_limit::RateLimit;
 use crate::setters::setters;
-use crate::source::Route;
+use crate::source::{LockedVersion, Route, Source};
 use crate::store::files::FileSet;
 use crate::store::layout::file_in;
 use crate::store::record::{ModelRecord, Records};
@@ -319,8 +320,7 @@ impl Engine {
         let call = call.with_rate_limit(options.rate_limit.as_ref());
         // The registry may have moved on; what is repaired is what is installed.
         let manifest = self.store.manifest(model, record.manifest_hash);
-        let target = match manifest.and_then(|manifest| manifest.offered("the installed manifest"))
-        {
+        let target = match manifest.and_then(|it| offered(it, &*source, &remote, &call)) {
             Ok(manifest) => PullTarget::Offer(Offer::new(remote, source), Some(manifest)),
             Err(_) => {
                 let contents = Some(Arc::new(source.manifest(&call, &remote, Route::Shared)?));
@@ -337,6 +337,28 @@ impl Engine {
         pull.progress.clone_from(&options.progress);
         self.run_target(&target, &pull)
     }
+}
+
+/// Returns what was offered, with archives in place of what was in them, in the form in which their source has them: it may be in
+/// chunks there.
+fn offered(
+    manifest: Manifest,
+    source: &dyn Source,
+    remote: &RemoteModel,
+    call: &Call,
+) -> Result<Manifest> {
+    let is_unpacked = manifest.has_unpacked();
+    let listed = manifest.offered("the installed manifest")?;
+    if !is_unpacked {
+        return Ok(listed);
+    }
+    let version = LockedVersion {
+        kind: source.kind().as_str(),
+        remote,
+        listed: &listed,
+    };
+    let found = source.locked_manifest(call, &version)?;
+    found.ok_or_else(|| Error::internal("a source has no more what came from it"))
 }
 
 /// The hashing of one model, which can be cancelled, and is followed.

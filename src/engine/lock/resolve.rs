@@ -170,7 +170,11 @@ impl Engine {
             Some(model) => offer.named(model),
             None => offer,
         };
-        let offer = self.select(records, offer, &wanted.selection, call)?;
+        let offer = match &wanted.locked {
+            // A mirror has what is wanted, and no more; whether that is so shows.
+            Some(locked) if offer.remote.pin.is_none() => offer.pinned(locked.pin.as_ref()),
+            _ => self.select(records, offer, &wanted.selection, call)?,
+        };
         let manifest = self.manifest(records, &offer, call)?;
         Ok(Resolved { offer, manifest })
     }

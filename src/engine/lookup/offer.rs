@@ -107,6 +107,12 @@ impl Offer {
         self
     }
 
+    /// The same with what a lock says of the place and the selection of its files.
+    pub(crate) fn pinned(mut self, pin: Option<&Pin>) -> Self {
+        self.remote.pin = pin.cloned().map(Box::new);
+        self
+    }
+
     /// The call as its source allows it.
     pub(crate) fn call(&self, call: &Call) -> Call {
         call.offline(self.source.offline_by())
@@ -224,9 +230,12 @@ impl Engine {
             return None;
         }
         let manifest = self.store.manifest(&remote.model, record.manifest_hash);
-        manifest
-            .and_then(|manifest| manifest.stated("the installed manifest"))
-            .ok()
+        let manifest = manifest.ok()?;
+        let is_unpacked = manifest.has_unpacked();
+        let manifest = manifest.stated("the installed manifest").ok()?;
+        // What it says of archives that were unpacked need not be how they come: they may be in chunks.
+        let is_offered = !is_unpacked || manifest.digest() == remote.manifest_digest;
+        is_offered.then_some(manifest)
     }
 }
 

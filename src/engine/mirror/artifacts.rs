@@ -40,8 +40,8 @@ impl Mirroring<'_> {
         else {
             return Ok(None);
         };
-        let repository = place.of_model(&model.name().to_string())?;
-        let Some(there) = repository.digest_of(model.version())? else {
+        let writer = place.of_model(&model.name().to_string())?;
+        let Some(there) = writer.digest_of(model.version())? else {
             return Ok(Some(Comparison::New));
         };
         // Of some, not all that the digest names can be had.
@@ -69,20 +69,20 @@ impl Mirroring<'_> {
             return Ok(None);
         };
         let remote = &chosen.offer.remote;
-        let repository = place.of_model(&remote.model.name().to_string())?;
+        let writer = place.of_model(&remote.model.name().to_string())?;
         let copied = self.copy_parts(&Parts {
             chosen,
             manifest: &verbatim.blobs,
             noun: "the blob",
-            put: &|digest, blob| repository.put_blob(digest, blob),
-            // Another repository may take what this one does not.
+            put: &|digest, blob| writer.put_blob(digest, blob),
+            // Where another model goes may take what this place does not.
             is_refused: None,
         })?;
         for (digest, blob) in &verbatim.known {
-            repository.put_blob(digest, blob)?;
+            writer.put_blob(digest, blob)?;
         }
         for part in &verbatim.parts {
-            repository.put_part(part)?;
+            writer.put_part(part)?;
         }
         // Where the version is a digest, that is the name already.
         let version = remote.model.version();
@@ -90,7 +90,7 @@ impl Mirroring<'_> {
             true => &[],
             false => &[version],
         };
-        repository.put_manifest(&verbatim.root, tags)?;
+        writer.put_manifest(&verbatim.root, tags)?;
         let version = WrittenVersion {
             files: manifest.files().len(),
             total_bytes: manifest.known_bytes(),
@@ -117,8 +117,8 @@ impl Mirroring<'_> {
             return Ok(None);
         };
         let model = &chosen.offer.remote.model;
-        let repository = place.of_model(&model.name().to_string())?;
-        let has = |digest: &Digest, size_bytes| repository.has_blob(digest, size_bytes);
+        let writer = place.of_model(&model.name().to_string())?;
+        let has = |digest: &Digest, size_bytes| writer.has_blob(digest, size_bytes);
         let estimate = self.estimate_parts(chosen, &verbatim.blobs, &has)?;
         Ok(Some(MirroredVersion {
             files: manifest.files().len(),

@@ -7,6 +7,7 @@ use tracing::warn;
 
 use super::chosen::Chosen;
 use super::{MirroredVersion, Mirroring};
+use crate::engine::pull::HandOver;
 use crate::error::{Error, Result, chain};
 use crate::manifest::Manifest;
 use crate::mutex::Mutex;
@@ -23,7 +24,8 @@ impl Mirroring<'_> {
     ) -> Result<(WrittenVersion, u64)> {
         let (offer, store) = (&chosen.offer, &self.engine.store);
         let model = &offer.remote.model;
-        if let Some(record) = self.installed(chosen) {
+        let is_packed = self.keeps_archives(manifest);
+        if let Some(record) = self.installed(chosen, manifest) {
             let dir = store.layout().model_dir(model);
             let installed = store.manifest(model, record.manifest_hash);
             match installed.and_then(|manifest| self.write(chosen, &manifest, &dir)) {
@@ -40,7 +42,14 @@ impl Mirroring<'_> {
             Ok(())
         };
         let offer = offer.clone().with_contents(manifest.clone());
-        let report = self.engine.pull_into(&offer, &self.pull, &take)?;
+        let report = self.engine.pull_into(
+            &offer,
+            &self.pull,
+            HandOver {
+                take: &take,
+                is_packed,
+            },
+        )?;
         let written = written.into_inner();
         let written = written.ok_or_else(|| Error::internal("a pull handed over nothing"))?;
         Ok((written, report.bytes_fetched))
@@ -49,7 +58,7 @@ impl Mirroring<'_> {
     /// Says what copying the files of a version would take, at most.
     pub(super) fn estimate_files(&self, chosen: &Chosen, manifest: &Manifest) -> MirroredVersion {
         let total_bytes = manifest.known_bytes();
-        let is_here = self.installed(chosen).is_some();
+        let is_here = self.installed(chosen, manifest).is_some();
         MirroredVersion {
             files: manifest.files().len(),
             total_bytes,
@@ -59,8 +68,16 @@ impl Mirroring<'_> {
         }
     }
 
-    /// Returns the record of a version whose files are in the store as they are offered.
-    pub(super) fn installed(&self, chosen: &Chosen) -> Option<&ModelRecord> {
+    /// Whether the mirror has archives that a pull unpacks. Where they are not, as in artifacts, it has what is in them.
+    fn keeps_archives(&self, manifest: &Manifest) -> bool {
+        self.opened.registry().is_some() && manifest.archives().next().is_some()
+    }
+
+    /// Returns the record of a version whose files are in the store as the mirror is to have them.
+    fn installed(&self, chosen: &Chosen, manifest: &Manifest) -> Option<&ModelRecord> {
+        if self.keeps_archives(manifest) {
+            return None;
+        }
         let remote = &chosen.offer.remote;
         let record = self.records.get(&remote.model)?;
         let cancel = &self.call.cancel;

@@ -36,8 +36,14 @@ use crate::store::record::Records;
 /// How long an abandoned partial is kept.
 const PARTIAL_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Takes files that were pulled, with what they are and the folder that they are in.
-pub(crate) type HandOver<'a> = dyn Fn(&Manifest, &Path) -> Result<()> + Sync + 'a;
+/// Who takes files that were pulled, instead of the store.
+#[derive(Clone, Copy)]
+pub(crate) struct HandOver<'a> {
+    /// Takes them, with what they are and the folder that they are in.
+    pub(crate) take: &'a (dyn Fn(&Manifest, &Path) -> Result<()> + Sync),
+    /// Whether archives are taken as they are, and not what is in them.
+    pub(crate) is_packed: bool,
+}
 
 /// What is pulled, and how.
 #[derive(Clone, Copy)]
@@ -49,7 +55,7 @@ pub(super) struct Pull<'a> {
     pub(super) call: &'a Call,
     pub(super) tally: &'a Tally,
     /// Takes the files instead of the store, if there is somebody.
-    pub(super) take: Option<&'a HandOver<'a>>,
+    pub(super) hand_over: Option<HandOver<'a>>,
 }
 
 /// What an attempt works with.
@@ -150,7 +156,9 @@ impl Attempt<'_> {
         report.files_unverified = check_hashes(&manifest, self.pull.options.require_hashes)?;
         store.expire_partials(PARTIAL_AGE, &offer.remote.model);
         store.settle_some(self.records);
-        if let Some(with_unpacked) = self.engine.with_unpacked(self.records, offer, &manifest) {
+        if !self.keeps_archives()
+            && let Some(with_unpacked) = self.engine.with_unpacked(self.records, offer, &manifest)
+        {
             match self.run_with(offer, with_unpacked, places, report) {
                 // What is installed need not be what it was.
                 Err(error) if is_of_source(&error) => {
@@ -251,21 +259,30 @@ impl Attempt<'_> {
             connections: self.concurrency,
         };
         report.bytes_fetched += transfer.run(plan)?;
-        if manifest.archives().next().is_some() {
-            tally.phase(Phase::Unpacking);
-        }
-        let manifest = self.unpack(offer, manifest, partial, report)?;
+        let is_packed = manifest.archives().next().is_some() && !self.keeps_archives();
+        let manifest = match is_packed {
+            true => {
+                tally.phase(Phase::Unpacking);
+                self.unpack(offer, manifest, partial, report)?
+            }
+            false => manifest,
+        };
         tally.phase(Phase::Extracting);
         let annotation = self.pull.options.annotation();
         let lock = self.lock;
         let learned = learn(&manifest, &partial.files_dir(), &self.pull.call.cancel)?;
-        if let Some(take) = self.pull.take {
+        if let Some(hand_over) = self.pull.hand_over {
             partial.close();
-            take(&learned, &partial.files_dir())?;
+            (hand_over.take)(&learned, &partial.files_dir())?;
             return remove_partial(partial.dir());
         }
         report.path = commit(lock, partial, &learned, &offer.remote, annotation.as_ref())?;
         Ok(())
+    }
+
+    /// Whether archives are of use as they are.
+    fn keeps_archives(&self) -> bool {
+        self.pull.hand_over.is_some_and(|it| it.is_packed)
     }
 
     /// Replaces archives by what is in them.

@@ -40,7 +40,9 @@ use crate::setters::setters;
 use crate::store::record::{Annotation, Records};
 use crate::store::staging::known_place;
 
-use attempt::{Attempt, HandOver, Pull};
+use attempt::{Attempt, Pull};
+
+pub(crate) use attempt::HandOver;
 
 /// What to pull of a model, and how.
 ///
@@ -250,7 +252,7 @@ impl Engine {
         &self,
         offer: &Offer,
         options: &PullOptions,
-        take: &HandOver<'_>,
+        hand_over: HandOver<'_>,
     ) -> Result<PullReport> {
         let call = self.pull_call(options);
         let remote = &offer.remote;
@@ -269,7 +271,7 @@ impl Engine {
             options,
             call: &call,
             tally,
-            take: Some(take),
+            hand_over: Some(hand_over),
         };
         let pulled = self.pull_offer(&pull, None);
         pulled.inspect_err(|_| tally.failed())
@@ -360,7 +362,7 @@ impl Engine {
                         options,
                         call: &call,
                         tally,
-                        take: None,
+                        hand_over: None,
                     };
                     self.pull_offer(&pull, records)
                 })
@@ -396,7 +398,8 @@ impl Engine {
         let mut unusable = None;
         let mut installed = |records: &Records| -> Result<Option<PullReport>> {
             let record = records.get(model).filter(|record| {
-                let is_replaced = options.force || remote.is_made_by_hand || pull.take.is_some();
+                let is_replaced =
+                    options.force || remote.is_made_by_hand || pull.hand_over.is_some();
                 !is_replaced
                     && (record.made_by_hand || record.offered() == remote.manifest_digest)
                     && unusable.as_ref() != Some(*record)
@@ -440,7 +443,7 @@ impl Engine {
             tally.finished();
             return Ok(report);
         }
-        if pull.take.is_none() {
+        if pull.hand_over.is_none() {
             self.store.check_place(&records, model)?;
         }
         if remote.is_made_by_hand {

@@ -8,7 +8,7 @@ use tracing::debug;
 use super::selection::Selection;
 use crate::engine::Engine;
 use crate::engine::lookup::offer::Offer;
-use crate::engine::transfer::local_copies::by_kinship;
+use crate::engine::transfer::local_copies::{LocalCopies, by_kinship};
 use crate::manifest::{Manifest, ManifestFile};
 use crate::store::layout::file_in;
 use crate::store::record::Records;
@@ -62,7 +62,19 @@ impl Engine {
         }
         // What cannot stand beside it, and that nothing is selected, shows when the archive is unpacked, too.
         let made = manifest.unpacked(contents, offer.source.label()).ok();
-        made.filter(|made| !made.files().is_empty())
+        let made = made.filter(|made| !made.files().is_empty())?;
+        // What comes in chunks does not come as files.
+        match manifest.chunk_bytes().is_none() || self.has_all(records, offer, &made) {
+            true => Some(made),
+            false => None,
+        }
+    }
+
+    /// Whether this store has all bytes of a version.
+    fn has_all(&self, records: &Records, offer: &Offer, manifest: &Manifest) -> bool {
+        let model = &offer.remote.model;
+        let copies = LocalCopies::find(&self.store, records, model, manifest, &[]);
+        (0..manifest.parts().len()).all(|part| copies.of_part(manifest, part).is_some())
     }
 }
 

@@ -87,7 +87,11 @@ pub(crate) fn write_version(
     let known = writing.known;
     let files = files(stream, &digests);
     let files = known.map_or(Ok(files.clone()), |known| known.confirm(files))?;
-    let manifest = match previous.filter(|previous| chunks.are_of(previous)) {
+    let is_same = |previous: &Manifest| {
+        let archives = |it: &[ManifestFile]| it.iter().map(|file| file.archive).collect::<Vec<_>>();
+        chunks.are_of(previous) && archives(previous.files()) == archives(&files)
+    };
+    let manifest = match previous.filter(is_same) {
         Some(previous) => previous,
         None => Manifest::of_chunks(&files, &chunks.facts, writing.chunk_bytes)
             .map_err(|error| Error::argument(chain(&error)))?,

@@ -245,7 +245,13 @@ impl Source for Chunked {
     /// index leads to, as in a mirror, or documents themselves: those that are one chunk.
     fn locked_manifest(&self, call: &Call, locked: &LockedVersion<'_>) -> Result<Option<Manifest>> {
         if locked.kind == self.kind().as_str() {
-            return self.manifest(call, locked.remote, Route::Direct).map(Some);
+            return match self.manifest(call, locked.remote, Route::Direct) {
+                // Of a mirror, what was unpacked may be known by the state of the source that it was locked from.
+                Err(error) if locked.listed.archives().next().is_some() => {
+                    self.mirrored(call, locked).map(Some).ok_or(error)
+                }
+                manifest => manifest.map(Some),
+            };
         }
         if let Some(manifest) = self.mirrored(call, locked) {
             return Ok(Some(manifest));

@@ -2,13 +2,15 @@
 
 use modelrack::lock::{LockOptions, LockedOptions};
 use modelrack::mirror::{MirrorOptions, MirrorReport, MirrorState, PublishTarget};
+use modelrack::pull::PullOutcome;
 use modelrack::transport::Url;
-use modelrack::{Manager, ModelManager, PullOptions};
+use modelrack::{Manager, ModelManager, PullOptions, UpdateOptions, VerifyOptions};
 use serde_json::json;
 
-use super::{Machine, llama};
+use super::tars::packed;
+use super::{LLAMA, Machine, llama};
 use crate::support::address;
-use crate::support::disk::files_below;
+use crate::support::disk::{files_below, flip};
 use crate::support::oci::Registry;
 use crate::support::oci::real::RealRegistry;
 use crate::support::rack::{Rack, sample};
@@ -222,4 +224,118 @@ fn a_lock_of_an_artifact_holds_in_a_mirror_of_chunks() {
         assert!(pulled.failed.is_empty(), "{:?}", pulled.failed);
         inside.assert_files(MODEL, &llama());
     }
+}
+
+/// What is locked of a tar is the tar: a mirror has the same, and whoever pulls gets what is in it.
+#[test]
+fn a_lock_of_tars_holds_in_a_mirror_of_chunks() {
+    let machine = Machine::new();
+    let (artifact, files) = packed();
+    machine.registry.push(LLAMA, "q4", &artifact);
+    let lock = machine.rack.temp.path().join("models.lock");
+    let options = LockOptions::default().file(&lock);
+    let manager = machine.manager();
+    manager.lock(&options.models([address(MODEL)])).unwrap();
+    // What is installed is what is in the tars, and no tar.
+    machine.pull(MODEL).unwrap();
+    let options = MirrorOptions::default().locked(&lock).chunk_bytes(4096);
+    for name in ["mirror", "mirror.tar"] {
+        let path = machine.rack.temp.path().join(name);
+        let to = PublishTarget::from(&path);
+        let plan = manager.check_mirror(&to, &options).unwrap();
+        machine.requests();
+        let report = manager.mirror(&to, &options).unwrap();
+        assert!(report.failed.is_empty(), "{:?}", report.failed);
+        // What is no tar is here.
+        assert_eq!(report.bytes_fetched() + 2, plan.bytes_fetched());
+        machine.requests();
+        assert_unchanged(&manager.mirror(&to, &options).unwrap());
+        assert_eq!(machine.requests(), ["HEAD acme/llama/manifests/q4"]);
+
+        let url = Url::from_path(&path).unwrap().expose();
+        for frozen in [false, true] {
+            let inside = Rack::new();
+            let config = inside.bare_config().registry_url(&url).offline(true);
+            let manager = inside.manager_of(config);
+            let options = LockedOptions::default().file(&lock).frozen(frozen);
+            let pulled = manager.pull_locked(&options).unwrap();
+            assert!(pulled.failed.is_empty(), "{:?}", pulled.failed);
+            inside.assert_files(MODEL, &files);
+            let again = manager.pull_locked(&options).unwrap();
+            assert_eq!(again.pulled[0].outcome, PullOutcome::AlreadyInstalled);
+            let checked = manager.check_lock(&LockOptions::default().file(&lock));
+            assert!(!checked.unwrap().is_stale());
+
+            // It is made whole again, and pulled again.
+            let (damaged, _) = &files[2];
+            flip(&inside.dir_of(MODEL).join(damaged), 7);
+            let verified = manager.verify(&VerifyOptions::default().repair(true));
+            assert!(verified.unwrap().models[0].is_whole());
+            inside.assert_files(MODEL, &files);
+            let force = PullOptions::default().force(true);
+            manager.pull(&address(MODEL), &force).unwrap();
+            inside.assert_files(MODEL, &files);
+            let updated = manager.update(&UpdateOptions::default()).unwrap();
+            assert!(updated.entries.iter().all(|it| it.applied.is_none()));
+        }
+    }
+}
+
+#[test]
+fn what_is_wanted_of_tars_is_what_a_mirror_gives() {
+    let machine = Machine::new();
+    let (artifact, mut files) = packed();
+    machine.registry.push(LLAMA, "q4", &artifact);
+    let lock = machine.rack.temp.path().join("models.lock");
+    let options = LockOptions::default()
+        .file(&lock)
+        .exclude(["weights/b.bin"]);
+    let manager = machine.manager();
+    manager.lock(&options.models([address(MODEL)])).unwrap();
+    files.retain(|(name, _)| *name != "weights/b.bin");
+    let folder = machine.rack.temp.path().join("mirror");
+    let options = MirrorOptions::default().locked(&lock);
+    let report = manager.mirror(&PublishTarget::from(&folder), &options);
+    assert!(report.unwrap().failed.is_empty());
+    let url = Url::from_path(&folder).unwrap().expose();
+    for frozen in [false, true] {
+        let inside = Rack::new();
+        let config = inside.bare_config().registry_url(&url).offline(true);
+        let options = LockedOptions::default().file(&lock).frozen(frozen);
+        let pulled = inside.manager_of(config).pull_locked(&options).unwrap();
+        assert!(pulled.failed.is_empty(), "{:?}", pulled.failed);
+        inside.assert_files(MODEL, &files);
+    }
+}
+
+/// A mirror of chunks keeps tars, and one of artifacts that is made of it has what is in them.
+#[test]
+fn tars_go_on_from_mirror_to_mirror() {
+    let machine = Machine::new();
+    let (artifact, files) = packed();
+    machine.registry.push(LLAMA, "q4", &artifact);
+    let folder = |name| machine.rack.temp.path().join(name);
+    mirror(
+        &machine.manager(),
+        MODEL,
+        &PublishTarget::from(folder("first")),
+    );
+    let between = Rack::new();
+    let url = |name| Url::from_path(&folder(name)).unwrap().expose();
+    let config = between
+        .bare_config()
+        .registry_url(&url("first"))
+        .offline(true);
+    let manager = between.manager_of(config);
+    mirror(&manager, MODEL, &PublishTarget::from(folder("second")));
+    let data = |name| files_below(&folder(name).join("data"));
+    assert!(data("second") == data("first"));
+    let registry = Registry::start();
+    mirror(&manager, MODEL, &registry_target(&registry.host()));
+    let inside = Machine {
+        registry,
+        rack: Rack::new(),
+    };
+    inside.pull("oci/oci/acme/llama q4").unwrap();
+    inside.rack.assert_files("oci/oci/acme/llama q4", &files);
 }
