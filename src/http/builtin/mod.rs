@@ -286,8 +286,8 @@ fn describe(error: &ureq::Error) -> (&'static str, bool) {
 
 /// Whether an error is one of ours, which only the readers of payloads have.
 fn is_of_payload(error: &io::Error) -> bool {
-    let inner = error.get_ref();
-    inner.is_some_and(|inner| inner.is::<crate::Error>())
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    inner.is_some_and(|_: &crate::Error| true)
 }
 
 /// Describes an error of a socket.
