@@ -324,7 +324,7 @@ fn tars_go_on_from_mirror_to_mirror() {
     let url = |name| Url::from_path(&folder(name)).unwrap().expose();
     let config = between
         .bare_config()
-        .registry_url(&url("first"))
+        .registry_url(url("first"))
         .offline(true);
     let manager = between.manager_of(config);
     mirror(&manager, MODEL, &PublishTarget::from(folder("second")));
