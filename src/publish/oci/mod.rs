@@ -439,6 +439,11 @@ mod tests {
 
     #[test]
     fn a_layout_has_no_more_tags_than_can_be_read() {
+        let manifest = TypedDocument {
+            digest: Digest::of(b"{}"),
+            media_type: MANIFEST,
+            json: b"{}".to_vec(),
+        };
         let tags: Vec<String> = (0..=MAX_DESCRIPTORS).map(|tag| tag.to_string()).collect();
         let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
         let apply = |tags| {
@@ -448,7 +453,7 @@ mod tests {
                 tags,
                 location,
             };
-            tagging.apply(empty_index(), &Digest::of(b""), b"{}")
+            tagging.apply(empty_index(), &manifest)
         };
         assert!(apply(&tags[1..]).is_ok());
         assert!(
