@@ -195,7 +195,8 @@ fn describe(step: &Step<'_>) -> String {
         (here, all) => format!(", {}", bytes_of(here, all)),
     };
     match (step.subject, total) {
-        (Some(only), 1) => format!("{task} {only}{bytes}"),
+        // There is one, or how many there are is not known yet.
+        (Some(only), 0 | 1) => format!("{task} {only}{bytes}"),
         (Some(one), _) if is_of_subject => format!("{task} {done} of {total}: {one}{bytes}"),
         (Some(one), _) => format!("{task} {done} of {total}{bytes}: {one}"),
         (None, _) => format!("{task} {done} of {total}{bytes}"),

@@ -16,7 +16,8 @@ const SHARDS: &str = "modelrack_shards";
 #[derive(Debug)]
 pub(super) struct ChunkFlags {
     pub(super) chunk_bytes: u64,
-    pub(super) chunking: Chunking,
+    /// `None` if that is not said.
+    pub(super) chunking: Option<Chunking>,
     /// Whether the index is put into parts.
     pub(super) shards: bool,
 }
@@ -30,7 +31,6 @@ pub(super) fn flags(size: &'static str, how: &'static str, shards: &'static str)
             .value_parser(value_parser!(ByteSize)),
         option(CHUNKING, "HOW")
             .help(how)
-            .default_value("fixed")
             .value_parser(Chunking::ALL.map(|(_, name)| name)),
         flag(SHARDS).help(shards),
     ]
@@ -50,7 +50,7 @@ pub(super) fn read(matches: &ArgMatches, to: &PublishTarget) -> Result<ChunkFlag
     let chunking = text(matches, CHUNKING).and_then(|name| name.parse().ok());
     Ok(ChunkFlags {
         chunk_bytes: chunk_bytes.map_or(DEFAULT_CHUNK_BYTES, |ByteSize(bytes)| *bytes),
-        chunking: chunking.unwrap_or(Chunking::Fixed),
+        chunking,
         shards: is_set(matches, SHARDS),
     })
 }

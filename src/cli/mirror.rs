@@ -55,7 +55,8 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
         ])
         .args(chunking::flags(
             "The size of a chunk of models that are not in chunks, such as 8MiB",
-            "Where to cut these: fixed, at equal distances; or content, where the content says",
+            "Where to cut these: content, where the content says, or fixed, at equal distances [default: as \
+             the model was cut before, else content]",
             "Put the index into parts, for very many models; older readers do not know them",
         ))
         .args([

@@ -15,7 +15,6 @@ mod reader;
 #[cfg(feature = "author")]
 mod sorted;
 mod tables;
-#[cfg(feature = "author")]
 pub(crate) mod version;
 #[cfg(feature = "author")]
 mod write;

@@ -5,6 +5,7 @@ use std::iter::Peekable;
 use std::str::Chars;
 
 /// The first version of a model that does not state one.
+#[cfg(feature = "author")]
 pub(crate) const FIRST: &str = "1.0.0";
 
 /// Compares two versions, numbers in them by value and the rest as text. A longer version is higher, except for a
@@ -23,6 +24,7 @@ pub(crate) fn compare(one: &str, other: &str) -> Ordering {
 }
 
 /// Returns the next version: the last number goes up by one if it is the third or a later one, else a number is added.
+#[cfg(feature = "author")]
 pub(crate) fn next_patch(version: &str) -> String {
     let release = before_dash(version).0;
     let digits = release.len() - release.trim_end_matches(|c: char| c.is_ascii_digit()).len();
@@ -100,6 +102,7 @@ mod tests {
         assert_ne!(compare("1.0", "1.00"), Ordering::Equal);
     }
 
+    #[cfg(feature = "author")]
     #[test]
     fn the_next_patch_is_higher() {
         for (version, next) in [

@@ -115,7 +115,7 @@ pub struct Step<'a> {
     pub subject: Option<&'a str>,
     /// The number of things that are done: models, registries, files, or, when a model is published, chunks.
     pub done: u64,
-    /// The number of all things.
+    /// The number of all things; zero while it is not known.
     pub total: u64,
     /// The bytes that are done, in a sync those of the subject; zero if the operation does not count bytes.
     pub bytes_done: u64,

@@ -9,6 +9,7 @@ use crate::error::Result;
 #[derive(Debug)]
 pub(crate) struct Tally<'a> {
     step: Step<'a>,
+    total: AtomicU64,
     done: AtomicU64,
     bytes: AtomicU64,
     is_shown: AtomicBool,
@@ -36,6 +37,7 @@ impl<'a> Tally<'a> {
     ) -> Self {
         Self {
             step,
+            total: AtomicU64::new(step.total),
             done: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             is_shown: AtomicBool::new(false),
@@ -47,6 +49,12 @@ impl<'a> Tally<'a> {
     /// Lets the step be followed from now on.
     pub(crate) fn show(&self) {
         self.is_shown.store(true, Relaxed);
+        self.report();
+    }
+
+    /// Tells how many things there are, where that was not known.
+    pub(crate) fn expect(&self, total: u64) {
+        self.total.store(total, Relaxed);
         self.report();
     }
 
@@ -71,6 +79,7 @@ impl<'a> Tally<'a> {
             return;
         }
         self.progress.on_step(&Step {
+            total: self.total.load(Relaxed),
             done: self.done.load(Relaxed),
             bytes_done: self.bytes.load(Relaxed),
             ..self.step

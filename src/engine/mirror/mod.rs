@@ -93,8 +93,9 @@ pub struct MirrorOptions {
     pub locked: Option<PathBuf>,
     /// The size of a chunk, in bytes, at least 1024, for models that are not in chunks. Default: [`DEFAULT_CHUNK_BYTES`].
     pub chunk_bytes: u64,
-    /// Where these are cut. Default: [`Chunking::Fixed`].
-    pub chunking: Chunking,
+    /// Where these are cut. Default: as the version was cut before, else as the highest one of the model, so that they share
+    /// chunks; else [`Chunking::Content`].
+    pub chunking: Option<Chunking>,
     /// Whether the index is put into shards, which only newer readers know. Default: no.
     pub shards: bool,
     /// Whether to write into a bucket whose store ignores conditions: if somebody else writes at the same time, what one of them
@@ -119,7 +120,7 @@ impl Default for MirrorOptions {
             patterns: Vec::new(),
             locked: None,
             chunk_bytes: DEFAULT_CHUNK_BYTES,
-            chunking: Chunking::Fixed,
+            chunking: None,
             shards: false,
             force: false,
             concurrency: None,
@@ -136,7 +137,7 @@ setters!(MirrorOptions {
     patterns: [ModelPattern],
     locked: Some(impl Into<PathBuf>),
     chunk_bytes: u64,
-    chunking: Chunking,
+    chunking: impl Into<Option<Chunking>>,
     shards: bool,
     force: bool,
     concurrency: impl Into<Option<usize>>,

@@ -80,9 +80,9 @@ pub use summary::{FailedPublish, PublishSummary};
 pub struct PublishOptions {
     /// The size of a chunk, in bytes, at least 1024. Default: [`DEFAULT_CHUNK_BYTES`].
     pub chunk_bytes: u64,
-    /// Where versions are cut into chunks. A version that has the same files as before keeps its chunks. Default:
-    /// [`Chunking::Fixed`].
-    pub chunking: Chunking,
+    /// Where versions are cut into chunks. A version that has the same files as before keeps its chunks. Default: as the
+    /// version was cut before, else as the highest one of the model, so that they share chunks; else [`Chunking::Content`].
+    pub chunking: Option<Chunking>,
     /// Whether the index is put into shards, so that a look-up in a registry of very many models fetches kilobytes of it.
     /// Readers of before shards do not find models there. An index in shards stays so, and one that would be too large for
     /// readers otherwise is put into shards in any case. Default: no.
@@ -124,7 +124,7 @@ impl Default for PublishOptions {
     fn default() -> Self {
         Self {
             chunk_bytes: DEFAULT_CHUNK_BYTES,
-            chunking: Chunking::Fixed,
+            chunking: None,
             shards: false,
             aliases: Vec::new(),
             metadata: Metadata::new(),
@@ -144,7 +144,7 @@ impl Default for PublishOptions {
 
 setters!(PublishOptions {
     chunk_bytes: u64,
-    chunking: Chunking,
+    chunking: impl Into<Option<Chunking>>,
     shards: bool,
     aliases: [impl Into<String>],
     metadata: Metadata,

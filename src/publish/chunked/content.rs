@@ -101,10 +101,8 @@ impl Cutter {
     }
 
     /// Ends the stream: what is left is the last chunk.
-    pub(super) fn finish(mut self, chunks: &mut Vec<Range<u64>>) {
-        if self.begin < self.at {
-            self.cut(chunks);
-        }
+    pub(super) fn finish(self) -> Option<Range<u64>> {
+        (self.begin < self.at).then_some(self.begin..self.at)
     }
 
     fn cut(&mut self, chunks: &mut Vec<Range<u64>>) {
@@ -209,7 +207,7 @@ mod tests {
         for piece in bytes.chunks(piece) {
             cutter.push(piece, &mut chunks);
         }
-        cutter.finish(&mut chunks);
+        chunks.extend(cutter.finish());
         chunks
     }
 

@@ -1,54 +1,116 @@
 //! Cutting a stream where its content says, in one pass that has the digests of chunks and files, too.
 //!
-//! Three things are done with each piece of the stream: it is searched for ends of chunks, hashed for its file, and hashed for
-//! its chunks. They are done at once, the search one piece ahead of the others, which must know what it finds. So a large file
-//! takes little longer than hashing it once, where there are processors for that, and every piece is read once.
+//! Three threads share a pass. One reads pieces and searches them for ends of chunks; behind it, one hashes them for their file,
+//! and one for their chunk, which it hands on as soon as that is whole. So a large file takes little longer than hashing it once,
+//! where there are processors for that, every piece is read once, and whoever takes the chunks works meanwhile.
 
 use std::io::Read;
 use std::mem;
 use std::ops::Range;
-
-use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::thread;
 
 use super::content::Cutter;
 use super::stream::{Part, SliceReader, Stream};
 use crate::digest::{Digest, Hasher};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::progress::tally::Tally;
 
 /// How much is read at once: so much that whoever waits for a piece is seldom woken.
 const PIECE_BYTES: usize = 1 << 20;
+/// How many pieces wait for each of those who hash.
+const PIECES_AHEAD: usize = 2;
+/// How many passes there are at once at most: each has three threads, and up to seven pieces in memory.
+const PASSES: usize = 4;
 
-/// A stream that was cut.
-#[derive(Debug, Default)]
-pub(super) struct Cuts {
-    pub(super) chunks: Vec<Range<u64>>,
-    pub(super) chunk_digests: Vec<Digest>,
-    pub(super) file_digests: Vec<Digest>,
+/// A chunk that was cut.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Cut {
+    pub(super) range: Range<u64>,
+    pub(super) digest: Digest,
 }
 
+/// Takes chunks, in any order.
+pub(super) type TakeCut<'a> = dyn Fn(Cut) -> Result<()> + Sync + 'a;
+
 impl Stream {
-    /// Cuts the stream where its content says.
-    pub(super) fn cut_by_content(&self, chunk_bytes: u64, tally: &Tally<'_>) -> Result<Cuts> {
+    /// Returns the chunks if all files are so short that their sizes tell: those that would be cut have to be read.
+    pub(super) fn chunks_without_cuts(&self, chunk_bytes: u64) -> Option<Vec<Range<u64>>> {
+        let least_bytes = Cutter::least_bytes(chunk_bytes);
+        let ranges = self.runs(least_bytes).into_iter();
+        let ranges = ranges.map(|run| range_of(&self.parts[run]));
+        let ranges = ranges.filter(|range| !range.is_empty());
+        let is_whole = |range: &Range<u64>| range.end - range.start <= least_bytes;
+        ranges
+            .map(|range| is_whole(&range).then_some(range))
+            .collect()
+    }
+
+    fn runs(&self, least_bytes: u64) -> Vec<Range<usize>> {
         let sizes: Vec<u64> = self.parts.iter().map(|part| part.size_bytes).collect();
-        let runs = runs(&sizes, Cutter::least_bytes(chunk_bytes));
-        let cut = |run: &Range<usize>| {
-            let parts = &self.parts[run.clone()];
-            Pass::new(self, parts, chunk_bytes).run(tally)
+        runs(&sizes, least_bytes)
+    }
+
+    /// Cuts the stream where its content says, and hands on each chunk; returns the digests of the files.
+    pub(super) fn cut_by_content(
+        &self,
+        chunk_bytes: u64,
+        tally: &Tally<'_>,
+        take: &TakeCut<'_>,
+    ) -> Result<Vec<Digest>> {
+        let runs = self.runs(Cutter::least_bytes(chunk_bytes));
+        let next = AtomicUsize::new(0);
+        // Each takes one run after another.
+        let work = || {
+            let mut done = Vec::new();
+            loop {
+                let index = next.fetch_add(1, Relaxed);
+                let Some(run) = runs.get(index) else {
+                    return Ok(done);
+                };
+                let pass = Pass {
+                    stream: self,
+                    parts: &self.parts[run.clone()],
+                    chunk_bytes,
+                    tally,
+                    take,
+                };
+                done.push((index, pass.run()?));
+            }
         };
-        let cut: Vec<Cuts> = runs.par_iter().map(cut).collect::<Result<_>>()?;
-        let mut all = Cuts::default();
-        for cuts in cut {
-            all.chunks.extend(cuts.chunks);
-            all.chunk_digests.extend(cuts.chunk_digests);
-            all.file_digests.extend(cuts.file_digests);
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        let passes = PASSES.min(processors).min(runs.len());
+        let done: Vec<Result<Vec<_>>> = thread::scope(|scope| {
+            let others: Vec<_> = (1..passes).map(|_| scope.spawn(work)).collect();
+            let own = work();
+            let others = others
+                .into_iter()
+                .map(|it| it.join().unwrap_or_else(|_| Err(panicked())));
+            [own].into_iter().chain(others).collect()
+        });
+        let mut digests = Vec::with_capacity(runs.len());
+        for done in done {
+            digests.extend(done?);
         }
-        Ok(all)
+        digests.sort_unstable_by_key(|(index, _)| *index);
+        let digests = digests.into_iter();
+        Ok(digests.flat_map(|(_, digests)| digests).collect())
     }
 }
 
+/// What stops because somebody is gone, who has an error of their own.
+pub(super) fn gone() -> Error {
+    ErrorKind::Cancelled.into()
+}
+
+fn panicked() -> Error {
+    Error::internal("a thread that hashes files panicked")
+}
+
 /// Parts files with these sizes into those that begin a chunk of their own, each by itself, and runs of smaller ones.
-fn runs(sizes: &[u64], least_bytes: u64) -> Vec<Range<usize>> {
+pub(super) fn runs(sizes: &[u64], least_bytes: u64) -> Vec<Range<usize>> {
     let mut runs: Vec<Range<usize>> = Vec::new();
     for (index, size) in sizes.iter().enumerate() {
         match runs.last_mut() {
@@ -59,92 +121,207 @@ fn runs(sizes: &[u64], least_bytes: u64) -> Vec<Range<usize>> {
     runs
 }
 
-/// A pass over files of which the first begins a chunk.
-struct Pass<'a> {
-    search: Search<'a>,
-    file: Hasher,
-    /// `None` as long as all bytes of the chunk are those of the file, so that one of them is hashed for both.
-    chunk: Option<Hasher>,
-    file_digests: Vec<Digest>,
-    chunk_digests: Vec<Digest>,
+/// Where files are that follow each other.
+fn range_of(parts: &[Part]) -> Range<u64> {
+    let begin = parts.first().map_or(0, |part| part.range().start);
+    let end = parts.last().map_or(0, |part| part.range().end);
+    begin..end
 }
 
-impl<'a> Pass<'a> {
-    fn new(stream: &'a Stream, parts: &'a [Part], chunk_bytes: u64) -> Self {
-        Self {
-            search: Search::new(stream, parts, chunk_bytes),
-            file: Hasher::default(),
-            chunk: None,
-            file_digests: Vec::with_capacity(parts.len()),
-            chunk_digests: Vec::new(),
+/// A pass over files of which the first begins a chunk.
+struct Pass<'a> {
+    stream: &'a Stream,
+    parts: &'a [Part],
+    chunk_bytes: u64,
+    tally: &'a Tally<'a>,
+    take: &'a TakeCut<'a>,
+}
+
+impl Pass<'_> {
+    /// Returns the digests of the files.
+    fn run(&self) -> Result<Vec<Digest>> {
+        let search = Search::new(self.stream, self.parts, self.chunk_bytes);
+        match search.size_bytes() <= Cutter::least_bytes(self.chunk_bytes) {
+            true => self.run_whole(search),
+            false => self.run_together(search),
         }
     }
 
-    fn run(mut self, tally: &Tally<'_>) -> Result<Cuts> {
-        let (mut piece, mut ahead) = (Piece::default(), Piece::default());
-        let mut is_more = self.search.next(&mut piece)?;
-        while is_more {
-            let found = self.take(&piece, &mut ahead);
-            tally.advance(piece.length)?;
-            piece.file_ends.iter().for_each(|_| tally.complete());
-            is_more = found?;
-            mem::swap(&mut piece, &mut ahead);
+    /// Hashes what is too short to be cut, in this thread.
+    fn run_whole(&self, mut search: Search<'_>) -> Result<Vec<Digest>> {
+        let [mut files, mut chunk] = [(); 2].map(|()| Hashing::default());
+        let mut piece = Piece::default();
+        let is_one = self.parts.len() == 1;
+        while search.next(&mut piece)? {
+            files.update(&piece, &piece.file_ends);
+            if !is_one {
+                chunk.update(&piece, &[]);
+            }
+            self.count(&piece)?;
         }
-        let mut chunks = self.search.chunks;
-        self.search.cutter.finish(&mut chunks);
-        if self.chunk_digests.len() < chunks.len() {
-            let last = self.chunk.unwrap_or(self.file);
-            self.chunk_digests.push(last.finish());
+        if let Some(range) = search.finish() {
+            let digest = match (is_one, &files.digests[..]) {
+                (true, [digest]) => *digest,
+                _ => chunk.hasher.finish(),
+            };
+            (self.take)(Cut { range, digest })?;
         }
-        Ok(Cuts {
-            chunks,
-            chunk_digests: self.chunk_digests,
-            file_digests: self.file_digests,
+        Ok(files.digests)
+    }
+
+    fn run_together(&self, mut search: Search<'_>) -> Result<Vec<Digest>> {
+        thread::scope(|scope| {
+            let (to_files, pieces_of_files) = sync_channel(PIECES_AHEAD);
+            let (to_chunks, pieces_of_chunks) = sync_channel(PIECES_AHEAD);
+            let (give_back, spare) = channel();
+            let give_back_too = give_back.clone();
+            let files = scope.spawn(move || self.hash_files(&pieces_of_files, &give_back));
+            let chunks = scope.spawn(move || self.hash_chunks(&pieces_of_chunks, &give_back_too));
+            let searched = self.search(
+                &mut search,
+                &Outlets {
+                    to_files,
+                    to_chunks,
+                },
+                &spare,
+            );
+            let (files, chunks) = (files.join(), chunks.join());
+            // Who takes no more knows why, and the search only that there is nobody.
+            let chunks = chunks.map_err(|_| panicked())??;
+            searched?;
+            let files = files.map_err(|_| panicked())?;
+            if let Some(range) = search.finish() {
+                let digest = match (chunks, &files[..]) {
+                    (Some(chunk), _) => chunk.finish(),
+                    (None, [digest]) => *digest,
+                    (None, _) => return Err(Error::internal("a chunk was not hashed")),
+                };
+                (self.take)(Cut { range, digest })?;
+            }
+            Ok(files)
         })
     }
 
-    /// Hashes a piece while the next one is searched; returns whether there is one.
-    fn take(&mut self, piece: &Piece, ahead: &mut Piece) -> Result<bool> {
-        if !piece.is_within_file() && self.chunk.is_none() {
-            self.chunk = Some(self.file.clone());
-        }
-        let Self {
-            search,
-            file,
-            chunk,
-            file_digests,
-            chunk_digests,
-        } = self;
-        let hash_chunks = || {
-            if let Some(chunk) = chunk {
-                hash(piece, &piece.chunk_ends, chunk, chunk_digests);
+    /// Reads all pieces, and sends each to those who hash it.
+    fn search(
+        &self,
+        search: &mut Search<'_>,
+        outlets: &Outlets,
+        spare: &Receiver<Piece>,
+    ) -> Result<()> {
+        let mut is_forked = false;
+        loop {
+            let mut piece = spare.try_recv().unwrap_or_default();
+            if !search.next(&mut piece)? {
+                return Ok(());
             }
-        };
-        let hash_files = || hash(piece, &piece.file_ends, file, file_digests);
-        let ((), ((), found)) = rayon::join(hash_files, || {
-            rayon::join(hash_chunks, || search.next(ahead))
-        });
-        found
+            self.count(&piece)?;
+            let piece = Arc::new(piece);
+            // As long as all bytes of the chunk are those of the file, one of them is hashed for both.
+            let is_apart =
+                !piece.chunks.is_empty() || self.parts.len() > 1 && !piece.file_ends.is_empty();
+            let fork = (!is_forked && is_apart).then(|| sync_channel(1));
+            let (fork, forked) = fork.unzip();
+            is_forked |= fork.is_some();
+            if is_forked {
+                let sent = outlets.to_chunks.send((Arc::clone(&piece), forked));
+                sent.map_err(|_| gone())?;
+            }
+            let sent = outlets.to_files.send((piece, fork));
+            sent.map_err(|_| gone())?;
+        }
+    }
+
+    /// Hashes pieces for their files.
+    fn hash_files(
+        &self,
+        pieces: &Receiver<(Arc<Piece>, Option<SyncSender<Hasher>>)>,
+        give_back: &Sender<Piece>,
+    ) -> Vec<Digest> {
+        let mut files = Hashing::default();
+        for (piece, fork) in pieces {
+            // Who hashes the chunk may be gone.
+            let _ = fork.map(|fork| fork.send(files.hasher.clone()));
+            files.update(&piece, &piece.file_ends);
+            give(piece, give_back);
+        }
+        files.digests
+    }
+
+    /// Hashes pieces for their chunks, and hands these on; returns what is hashed of the last chunk, if it is not all of a file.
+    fn hash_chunks(
+        &self,
+        pieces: &Receiver<(Arc<Piece>, Option<Receiver<Hasher>>)>,
+        give_back: &Sender<Piece>,
+    ) -> Result<Option<Hasher>> {
+        let mut chunks: Option<Hashing> = None;
+        for (piece, forked) in pieces {
+            let chunks = chunks.get_or_insert_default();
+            if let Some(forked) = forked {
+                chunks.hasher = forked.recv().map_err(|_| panicked())?;
+            }
+            let ends = piece.chunks.iter();
+            let ends: Vec<usize> = ends.map(|it| (it.end - piece.begin) as usize).collect();
+            chunks.update(&piece, &ends);
+            for (range, digest) in piece.chunks.iter().zip(chunks.digests.drain(..)) {
+                let range = range.clone();
+                (self.take)(Cut { range, digest })?;
+            }
+            give(piece, give_back);
+        }
+        Ok(chunks.map(|chunks| chunks.hasher))
+    }
+
+    fn count(&self, piece: &Piece) -> Result<()> {
+        piece.file_ends.iter().for_each(|_| self.tally.complete());
+        self.tally.advance(piece.length)
     }
 }
 
-/// Hashes a piece, of which parts end in these places.
-fn hash(piece: &Piece, ends: &[usize], hasher: &mut Hasher, digests: &mut Vec<Digest>) {
-    let mut begin = 0;
-    for end in ends {
-        hasher.update(&piece.buffer[begin..*end]);
-        digests.push(mem::take(hasher).finish());
-        begin = *end;
+/// Where pieces go that are searched.
+struct Outlets {
+    /// With where a copy of the hasher goes, as it is before the piece.
+    to_files: SyncSender<(Arc<Piece>, Option<SyncSender<Hasher>>)>,
+    /// With where that comes from, as the chunk has begun as the file has.
+    to_chunks: SyncSender<(Arc<Piece>, Option<Receiver<Hasher>>)>,
+}
+
+/// Gives a piece back to be filled again, if nobody else has it.
+fn give(piece: Arc<Piece>, spare: &Sender<Piece>) {
+    if let Some(piece) = Arc::into_inner(piece) {
+        // After the last piece, nobody needs it.
+        let _ = spare.send(piece);
     }
-    hasher.update(&piece.buffer[begin..piece.length]);
+}
+
+/// Hashes one thing after another.
+#[derive(Default)]
+struct Hashing {
+    hasher: Hasher,
+    digests: Vec<Digest>,
+}
+
+impl Hashing {
+    /// Takes a piece in which things end in these places.
+    fn update(&mut self, piece: &Piece, ends: &[usize]) {
+        let mut begin = 0;
+        for end in ends {
+            self.hasher.update(&piece.buffer[begin..*end]);
+            self.digests.push(mem::take(&mut self.hasher).finish());
+            begin = *end;
+        }
+        self.hasher.update(&piece.buffer[begin..piece.length]);
+    }
 }
 
 /// Bytes of a stream, and where files and chunks end in them.
 struct Piece {
     buffer: Vec<u8>,
     length: usize,
+    /// Where it begins in the stream.
+    begin: u64,
     file_ends: Vec<usize>,
-    chunk_ends: Vec<usize>,
+    chunks: Vec<Range<u64>>,
 }
 
 impl Default for Piece {
@@ -152,15 +329,10 @@ impl Default for Piece {
         Self {
             buffer: vec![0; PIECE_BYTES],
             length: 0,
+            begin: 0,
             file_ends: Vec::new(),
-            chunk_ends: Vec::new(),
+            chunks: Vec::new(),
         }
-    }
-}
-
-impl Piece {
-    fn is_within_file(&self) -> bool {
-        self.file_ends.is_empty() && self.chunk_ends.is_empty()
     }
 }
 
@@ -169,32 +341,34 @@ struct Search<'a> {
     /// The files from the one on whose end comes next.
     parts: &'a [Part],
     reader: SliceReader<'a>,
-    at: u64,
+    range: Range<u64>,
     cutter: Cutter,
-    chunks: Vec<Range<u64>>,
 }
 
 impl<'a> Search<'a> {
     fn new(stream: &'a Stream, parts: &'a [Part], chunk_bytes: u64) -> Self {
-        let begin = parts.first().map_or(0, |part| part.range().start);
-        let end = parts.last().map_or(0, |part| part.range().end);
+        let range = range_of(parts);
         Self {
             parts,
-            reader: stream.slice(&(begin..end)).reader(),
-            at: begin,
-            cutter: Cutter::new(begin, chunk_bytes),
-            chunks: Vec::new(),
+            reader: stream.slice(&range).reader(),
+            cutter: Cutter::new(range.start, chunk_bytes),
+            range,
         }
+    }
+
+    /// How much is left.
+    fn size_bytes(&self) -> u64 {
+        self.range.end - self.range.start
     }
 
     /// Makes this the next piece; returns `false` if there is none.
     fn next(&mut self, piece: &mut Piece) -> Result<bool> {
         piece.length = 0;
+        piece.begin = self.range.start;
         piece.file_ends.clear();
-        piece.chunk_ends.clear();
-        let begin = self.at;
+        piece.chunks.clear();
         while let [part, rest @ ..] = self.parts {
-            if self.at == part.range().end {
+            if self.range.start == part.range().end {
                 piece.file_ends.push(piece.length);
                 self.parts = rest;
                 continue;
@@ -205,16 +379,16 @@ impl<'a> Search<'a> {
             let read = self.reader.read(&mut piece.buffer[piece.length..]);
             let read = read.map_err(Error::of_payload)?;
             piece.length += read;
-            self.at += read as u64;
+            self.range.start += read as u64;
         }
-        let known = self.chunks.len();
         self.cutter
-            .push(&piece.buffer[..piece.length], &mut self.chunks);
-        let new = self.chunks[known..].iter();
-        piece
-            .chunk_ends
-            .extend(new.map(|chunk| (chunk.end - begin) as usize));
+            .push(&piece.buffer[..piece.length], &mut piece.chunks);
         Ok(piece.length > 0 || !piece.file_ends.is_empty())
+    }
+
+    /// Returns what is left behind the last chunk.
+    fn finish(self) -> Option<Range<u64>> {
+        self.cutter.finish()
     }
 }
 
@@ -224,6 +398,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::mutex::Mutex;
     use crate::progress::{CancelToken, Step, Task};
     use crate::relpath::RelPath;
 
@@ -267,17 +442,42 @@ mod tests {
             let stream = Stream::of(files).unwrap();
             let cancel = CancelToken::new();
             let tally = Tally::new(Step::new(Task::Hashing, 0), None, &cancel);
-            let cuts = stream.cut_by_content(chunk_bytes, &tally).unwrap();
-            assert_eq!(cuts.file_digests, file_digests, "{sizes:?}");
+            let cuts = Mutex::new(Vec::new());
+            let take = |cut| {
+                cuts.lock().push(cut);
+                Ok(())
+            };
+            let digests = stream.cut_by_content(chunk_bytes, &tally, &take).unwrap();
+            assert_eq!(digests, file_digests, "{sizes:?}");
+            let mut cuts = cuts.into_inner();
+            cuts.sort_by_key(|cut| cut.range.start);
             let mut end = 0;
-            for (chunk, digest) in cuts.chunks.iter().zip(&cuts.chunk_digests) {
-                assert_eq!(chunk.start, end);
-                end = chunk.end;
-                let bytes = &all[chunk.start as usize..end as usize];
-                assert_eq!(Digest::of(bytes), *digest, "{chunk:?} of {sizes:?}");
+            for Cut { range, digest } in cuts {
+                assert_eq!(range.start, end);
+                end = range.end;
+                let bytes = &all[range.start as usize..end as usize];
+                assert_eq!(Digest::of(bytes), digest, "{range:?} of {sizes:?}");
             }
             assert_eq!(end, all.len() as u64, "{sizes:?}");
-            assert_eq!(cuts.chunks.len(), cuts.chunk_digests.len());
         }
+    }
+
+    #[test]
+    fn whoever_takes_no_more_chunks_ends_the_pass() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("model.bin");
+        // As many pieces as fill what waits, several times.
+        fs::write(&path, vec![0; 30 * PIECE_BYTES]).unwrap();
+        let stream = Stream::of(BTreeMap::from([(RelPath::parse("m").unwrap(), path)])).unwrap();
+        let cancel = CancelToken::new();
+        let tally = Tally::new(Step::new(Task::Hashing, 0), None, &cancel);
+        let refuse = |_| Err(Error::argument("no room"));
+        let error = stream.cut_by_content(1 << 18, &tally, &refuse).unwrap_err();
+        assert_eq!(error.to_string(), "no room");
+        cancel.cancel();
+        let error = stream
+            .cut_by_content(1 << 18, &tally, &|_| Ok(()))
+            .unwrap_err();
+        assert!(error.is_cancelled());
     }
 }

@@ -5,8 +5,10 @@
 //! kept, and shared between versions. A version that is published again with the same files keeps its manifest, however they
 //! would be cut now. The index is replaced last, in one step: consumers see the old state or the new one.
 
+mod chunks;
 mod content;
 mod cutting;
+mod earlier;
 mod index;
 mod models;
 #[cfg(feature = "author")]
@@ -91,7 +93,8 @@ impl FromStr for Chunking {
 pub(crate) struct Writing<'a> {
     /// The size of a chunk, in bytes.
     pub(crate) chunk_bytes: u64,
-    pub(crate) chunking: Chunking,
+    /// `None` to cut as the versions of a model before.
+    pub(crate) chunking: Option<Chunking>,
     /// Aliases of each version.
     pub(crate) aliases: &'a [String],
     /// What is known of the files: they must be that, and keep the names that git has for them.

@@ -22,7 +22,7 @@ pub(crate) struct Registry<'a> {
     pub(super) writer: &'a dyn RegistryWriter,
     /// Names it in errors.
     pub(super) location: &'a (dyn Display + Sync),
-    pub(super) published: Published,
+    published: Published,
 }
 
 impl<'a> Registry<'a> {
@@ -40,7 +40,7 @@ impl<'a> Registry<'a> {
 
     /// Returns what it offered of a version when it was read; `None` if there was no such version, or only an alias of that name.
     pub(crate) fn version(&self, model: &ModelRef) -> Result<Option<PublishedVersion>> {
-        let versions = self.published.versions(model, self)?.unwrap_or_default();
+        let versions = self.versions(model)?.unwrap_or_default();
         let Some(entry) = versions.get(model.version()) else {
             return Ok(None);
         };
@@ -62,6 +62,22 @@ impl<'a> Registry<'a> {
             metadata,
             aliases: aliases.map(|(alias, _)| alias.clone()).collect(),
         }))
+    }
+
+    /// Returns what it offered of a model when it was read, by version.
+    pub(super) fn versions(&self, model: &ModelRef) -> Result<Option<Versions>> {
+        self.published.versions(model, self)
+    }
+
+    /// Returns the manifest of one of these versions; `None` if there is none that can be used.
+    pub(super) fn manifest(&self, versions: &Versions, version: &str) -> Result<Option<Manifest>> {
+        let hash = |version: &str| versions.get(version)?.get("hash")?.as_str()?.parse().ok();
+        let Some(digest) = hash(version) else {
+            return Ok(None);
+        };
+        let json = self.writer.read(&format!("data/{digest}"))?;
+        let json = json.filter(|json| Digest::of(json) == digest);
+        Ok(json.and_then(|json| Manifest::parse(json, self.location).ok()))
     }
 
     /// Writes the document of a digest, as [`RegistryWriter::put`] does.
@@ -93,7 +109,7 @@ pub(crate) struct PublishedVersion {
 
 /// The index as it was read once, of which few models are looked up.
 #[derive(Debug)]
-pub(super) enum Published {
+enum Published {
     Models(BTreeMap<String, BTreeMap<String, Box<RawValue>>>),
     Shards(Shards),
 }
@@ -110,33 +126,6 @@ impl Published {
         models
             .map(Self::Models)
             .map_err(|error| Error::registry_from(location, "the index is malformed", error))
-    }
-
-    /// Returns the manifest of a version; `None` if there is none that can be used.
-    pub(super) fn manifest(
-        &self,
-        model: &ModelRef,
-        registry: &Registry<'_>,
-    ) -> Result<Option<Manifest>> {
-        let Some(digest) = self.digest(model, registry)? else {
-            return Ok(None);
-        };
-        let json = registry.writer.read(&format!("data/{digest}"))?;
-        let json = json.filter(|json| Digest::of(json) == digest);
-        Ok(json.and_then(|json| Manifest::parse(json, registry.location).ok()))
-    }
-
-    fn digest(&self, model: &ModelRef, registry: &Registry<'_>) -> Result<Option<Digest>> {
-        let versions = self.versions(model, registry)?;
-        let hash = |versions: Versions| {
-            versions
-                .get(model.version())?
-                .get("hash")?
-                .as_str()?
-                .parse()
-                .ok()
-        };
-        Ok(versions.and_then(hash))
     }
 
     /// Returns all versions of a model.

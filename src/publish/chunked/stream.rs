@@ -229,7 +229,7 @@ fn refuse_pointer(path: &Path, size_bytes: u64) -> Result<()> {
 }
 
 /// Cuts a stream of files with these sizes into chunks.
-fn cut(sizes: &[u64], chunk_bytes: u64) -> Vec<Range<u64>> {
+pub(super) fn cut(sizes: &[u64], chunk_bytes: u64) -> Vec<Range<u64>> {
     let mut chunks: Vec<Range<u64>> = Vec::new();
     let (mut begin, mut at) = (0, 0);
     let mut close = |begin: &mut u64, end: u64| {

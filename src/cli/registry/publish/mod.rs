@@ -64,8 +64,8 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
         ])
         .args(chunking::flags(
             "The size of a chunk, such as 8MiB or 500KB",
-            "Where to cut: fixed, at equal distances; or content, where the content says, so \
-             that what is inserted shifts nothing",
+            "Where to cut: content, where the content says, so that what is inserted shifts nothing; or \
+             fixed, at equal distances [default: as the model was cut before, else content]",
             "Put the index into parts, so that of very many models a pull fetches kilobytes of \
              it; older readers do not know them",
         ))
