@@ -463,6 +463,49 @@ mod tests {
     }
 
     #[test]
+    fn chunks_are_handed_on_before_all_is_read() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("model.bin");
+        fs::write(&path, vec![0; 30 * PIECE_BYTES]).unwrap();
+        let name = RelPath::parse("model.bin").unwrap();
+        let stream = Stream::of(BTreeMap::from([(name, path.clone())])).unwrap();
+        // What is behind this cannot be read.
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        file.set_len(20 * PIECE_BYTES as u64).unwrap();
+        let cancel = CancelToken::new();
+        let tally = Tally::new(Step::new(Task::Hashing, 0), None, &cancel);
+        let taken = Mutex::new(0);
+        let take = |cut: Cut| {
+            *taken.lock() += cut.range.end - cut.range.start;
+            Ok(())
+        };
+        stream.cut_by_content(1 << 18, &tally, &take).unwrap_err();
+        assert_eq!(taken.into_inner(), 20 << 20);
+    }
+
+    #[test]
+    fn sizes_tell_the_chunks_of_files_that_are_not_cut() {
+        let chunks = |sizes: &[usize]| {
+            let temp = tempfile::tempdir().unwrap();
+            let mut files = BTreeMap::new();
+            for (number, size) in sizes.iter().enumerate() {
+                let path = temp.path().join(number.to_string());
+                fs::write(&path, vec![0; *size]).unwrap();
+                files.insert(RelPath::parse(&format!("{number:04}")).unwrap(), path);
+            }
+            Stream::of(files).unwrap().chunks_without_cuts(4096)
+        };
+        assert_eq!(chunks(&[10, 0, 1014]), Some(vec![0..1024]));
+        assert_eq!(
+            chunks(&[10, 1024, 5]),
+            Some(vec![0..10, 10..1034, 1034..1039])
+        );
+        assert_eq!(chunks(&[0, 0]), Some(vec![]));
+        assert_eq!(chunks(&[1025]), None);
+        assert_eq!(chunks(&[1000, 1000]), None);
+    }
+
+    #[test]
     fn whoever_takes_no_more_chunks_ends_the_pass() {
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("model.bin");

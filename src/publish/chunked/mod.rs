@@ -1,9 +1,9 @@
 //! A chunked registry, written: the other side of [`crate::source::chunked`].
 //!
-//! The same files give the same bytes. Every file that is at least as large as a chunk starts a new chunk, so that a file
-//! that grows does not shift the others; smaller files share chunks, in the order of names. Existing chunks are
-//! kept, and shared between versions. A version that is published again with the same files keeps its manifest, however they
-//! would be cut now. The index is replaced last, in one step: consumers see the old state or the new one.
+//! The same files give the same bytes. Every file that is large enough starts a new chunk, so that a file that grows does not
+//! shift the others; smaller files share chunks, in the order of names. Existing chunks are kept, and shared between versions,
+//! which are cut as those of their model before. A version that is published again with the same files keeps its manifest, however
+//! they would be cut now. The index is replaced last, in one step: consumers see the old state or the new one.
 
 mod chunks;
 mod content;

@@ -60,6 +60,86 @@ fn an_update_after_an_insertion_fetches_a_few_chunks_where_the_content_says_the_
     assert_eq!(chunks_after_an_insertion(Chunking::Fixed), 201);
 }
 
+/// Publishing in chunks of the size of tests, cut as nobody says.
+fn unsaid() -> PublishOptions {
+    PublishOptions::default().chunk_bytes(CHUNK as u64)
+}
+
+#[test]
+fn a_model_is_cut_as_it_was_before_and_a_new_one_by_its_content() {
+    let [fixed, content] = [Chunking::Fixed, Chunking::Content].map(|it| by(it));
+    let whole = bytes(100 * CHUNK, 5);
+    let at_front = [&bytes(10, 6)[..], &whole].concat();
+    let small: Vec<_> = (0..9).map(|number| bytes(200, 10 + number)).collect();
+    let files = |large: &[u8]| {
+        let mut files = vec![("model.bin", large.to_vec())];
+        let names = ["0", "1", "2", "3", "4", "5", "6", "7", "8"].into_iter();
+        files.extend(names.zip(small.clone()));
+        files
+    };
+    for (first, inserted) in [(&fixed, 101), (&content, 4), (&unsaid(), 4)] {
+        let rack = Rack::new();
+        publish(&rack, "g/m v9", &files(&whole), first).unwrap();
+        // What has not changed keeps its chunks, also the small files that share some.
+        let mut changed = whole.clone();
+        changed[50 * CHUNK + 7] ^= 1;
+        for model in ["g/m v10", "g/m v9"] {
+            let report = publish(&rack, model, &files(&changed), &unsaid()).unwrap();
+            assert!(report.chunks_written <= 2, "{model}: {report:?}");
+        }
+        let report = publish(&rack, "g/m v11", &files(&at_front), &unsaid()).unwrap();
+        let written = report.chunks_written;
+        assert!(
+            (inserted.min(100) / 4..=inserted).contains(&written),
+            "{report:?}"
+        );
+        // Another model is cut anew.
+        publish(&rack, "g/other v1", &files(&whole), &content).unwrap();
+        let report = publish(&rack, "g/another v1", &files(&whole), &unsaid()).unwrap();
+        assert_eq!(report.chunks_written, 0, "{report:?}");
+        // If it is said, it counts; and of several versions, the highest tells.
+        publish(&rack, "g/m v12", &files(&whole), &content).unwrap();
+        let report = publish(&rack, "g/m v13", &files(&at_front), &unsaid()).unwrap();
+        assert!(report.chunks_written <= 4, "{report:?}");
+        let names = ["g/m v10", "g/m v11", "g/m v13", "g/another v1"];
+        for (model, large) in names
+            .into_iter()
+            .zip([&changed, &at_front, &at_front, &whole])
+        {
+            rack.pull(model).unwrap();
+            rack.assert_files(model, &files(large));
+        }
+    }
+}
+
+#[test]
+fn changes_in_place_cost_no_more_than_two_hundredths_where_they_are_one() {
+    let rack = Rack::new();
+    let mut content = bytes(512 * CHUNK, 1);
+    publish(
+        &rack,
+        "g/m v1",
+        &[("model.bin", content.clone())],
+        &unsaid(),
+    )
+    .unwrap();
+    // In one place, and in three; of a version that is replaced, and of a new one.
+    let all = content.len();
+    for (model, places) in [("g/m v1", 1), ("g/m v2", 3), ("g/m v2", 1)] {
+        for place in 0..places {
+            let at = all / (places + 2) * (place + 1) + 333;
+            let new = bytes(all / 100 / places, 20 + (places * 7 + place) as u64);
+            content[at..at + new.len()].copy_from_slice(&new);
+        }
+        let report = publish(&rack, model, &[("model.bin", content.clone())], &unsaid()).unwrap();
+        assert!(report.bytes_written > 0);
+        assert!(
+            report.bytes_written <= all as u64 / 50,
+            "{places}: {report:?}"
+        );
+    }
+}
+
 #[test]
 fn chunks_cut_by_content_are_within_bounds_and_the_same_each_time() {
     let (one, other) = (Rack::new(), Rack::new());
