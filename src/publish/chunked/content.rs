@@ -1,8 +1,9 @@
 //! Cutting bytes where their content says, so that all chunks but one or two survive an insertion.
 //!
 //! This is [FastCDC](https://www.usenix.org/conference/atc16/technical-sessions/presentation/xia): a hash of the last 64 bytes
-//! rolls over the content, and a chunk ends where it is small. How small is normalized: up to the usual size of a chunk, less
-//! than would give that size on average, and more beyond it, so that sizes stay near it.
+//! rolls over the content, and a chunk ends where it is small. Unlike there, how small does not depend on how long the chunk is
+//! by then. That keeps sizes nearer to each other, but who begins in another place finds the old ends again later: of 400
+//! insertions, the worst took nine chunks, and takes four.
 //!
 //! Where a registry was cut decides what its next versions share with it, so this never changes: it is ours, in a page, and
 //! not that of a crate whose next version may cut elsewhere. It needs no more memory than the piece that it is given, where
@@ -23,24 +24,22 @@ const STRIP_BYTES: usize = 4 * LANE_BYTES;
 struct Bounds {
     /// No chunk but the last of a stream is shorter.
     least: u64,
-    /// From here on, a cut is likelier.
-    usual: u64,
     /// No chunk is longer.
     most: u64,
-    /// A chunk ends behind a byte after which the hash is less: before the usual size, and from it on.
-    limits: [u64; 2],
+    /// A chunk ends behind a byte after which the hash is less.
+    limit: u64,
 }
 
 impl Bounds {
+    /// Six tenths of the size is the average. Then a change of a hundredth in one place of 256 such sizes costs 1.35 hundredths of
+    /// the bytes, as with fixed cuts (1.38), and seldom two: of 1,500 changes, eight did.
     fn around(chunk_bytes: u64) -> Self {
-        // The second level of normalization in the paper: four times as unlikely before the usual size, and as likely after.
-        let often = |bytes: u64| u64::MAX / bytes.max(1);
+        let least = (chunk_bytes / 4).max(WINDOW_BYTES);
+        let beyond = chunk_bytes.saturating_mul(7) / 20;
         Self {
-            least: (chunk_bytes / 4).max(WINDOW_BYTES),
-            // Beyond it, a quarter of the size comes on average, and some chunks end before.
-            usual: chunk_bytes - chunk_bytes / 5,
+            least,
             most: chunk_bytes.saturating_mul(4),
-            limits: [often(chunk_bytes.saturating_mul(4)), often(chunk_bytes / 4)],
+            limit: u64::MAX / beyond.max(1),
         }
     }
 }
@@ -73,17 +72,14 @@ impl Cutter {
 
     /// Takes the next piece, and adds the chunks that end in it.
     pub(super) fn push(&mut self, mut piece: &[u8], chunks: &mut Vec<Range<u64>>) {
-        let Bounds {
-            least, usual, most, ..
-        } = self.bounds;
+        let Bounds { least, most, limit } = self.bounds;
         while !piece.is_empty() {
             let length = self.at - self.begin;
             // Nothing is cut before the least size, so nothing is hashed that has left the window by then.
             let (until, limit) = match length {
                 _ if length < least - WINDOW_BYTES => (least - WINDOW_BYTES, None),
                 _ if length < least => (least, Some(0)),
-                _ if length < usual => (usual, Some(self.bounds.limits[0])),
-                _ => (most, Some(self.bounds.limits[1])),
+                _ => (most, Some(limit)),
             };
             let left = usize::try_from(until - length).unwrap_or(usize::MAX);
             let (now, later) = piece.split_at(left.min(piece.len()));
@@ -231,12 +227,14 @@ mod tests {
         let ends: Vec<u64> = chunks.iter().map(|chunk| chunk.end).collect();
         assert_eq!(
             ends,
-            [3502, 8906, 10936, 14818, 19076, 22414, 26450, 30166, 32000]
+            [
+                1998, 3502, 5580, 8906, 10936, 13837, 17801, 21869, 24950, 26450, 30166, 32000
+            ]
         );
     }
 
     #[test]
-    fn chunks_are_whole_within_bounds_and_about_as_long_as_asked_for() {
+    fn chunks_are_whole_within_bounds_and_six_tenths_of_what_is_asked_for() {
         let bytes = bytes(4 << 20, 2);
         let chunks = cut(&bytes, 4096, 1 << 16);
         assert_eq!(
@@ -252,7 +250,7 @@ mod tests {
                 .all(|size| (1024..=16384).contains(&size))
         );
         let average = (4 << 20) / chunks.len();
-        assert!((3900..4300).contains(&average), "{average}");
+        assert!((2350..2550).contains(&average), "{average}");
         // However it comes.
         for piece in [1, 63, 64, 65, 1000, 4 << 20] {
             assert_eq!(

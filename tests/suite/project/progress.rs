@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use modelrack::progress::{CancelToken, Step};
-use modelrack::project::{AddOptions, MakeOptions, MakeOrigin, Project, PublishOptions};
+use modelrack::project::{AddOptions, Chunking, MakeOptions, MakeOrigin, Project, PublishOptions};
 use modelrack::project::{RepositoryRef, StatusOptions};
 use modelrack::{ModelRef, Progress, ProgressEvent};
 
@@ -122,6 +122,7 @@ fn what_is_published_is_counted_in_chunks_and_bytes() {
     let steps = Arc::new(Steps::default());
     let options = PublishOptions::default()
         .chunk_bytes(CHUNK as u64)
+        .chunking(Chunking::Fixed)
         .progress(steps.clone());
     let paths = [folder.root().to_owned()];
     Project::publish_files(&paths, &model_ref("g/m v1"), rack.registry(), &options).unwrap();
@@ -133,6 +134,15 @@ fn what_is_published_is_counted_in_chunks_and_bytes() {
             // The small one is a chunk.
             step("hashing g/m v1", [1, 1, large, large]),
         ]
+    );
+    // Where the content says, how many there are is known in the end, and files are hashed on the way.
+    let by_content = options.clone().chunking(Chunking::Content);
+    let model = model_ref("g/n v1");
+    let report = Project::publish_files(&paths, &model, rack.registry(), &by_content).unwrap();
+    let chunks = report.chunks as u64;
+    assert_eq!(
+        steps.all(),
+        [step("chunking g/n v1", [chunks, chunks, all, all])]
     );
     folder.add(&["large"]);
     let project = folder.project();
