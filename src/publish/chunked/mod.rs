@@ -62,7 +62,7 @@ pub enum Chunking {
     /// At equal distances: what is inserted into a file shifts all that comes after it.
     Fixed,
     /// Where the content says (FastCDC), so that all chunks but a few survive an insertion. They have from a quarter to four
-    /// times the size that is asked for.
+    /// times the size that is asked for, and six tenths of it on average.
     Content,
 }
 
