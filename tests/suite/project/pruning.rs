@@ -184,6 +184,7 @@ impl Progress for Then {
 
     fn on_step(&self, step: &Step<'_>) {
         if step.task.as_str() == "chunking"
+            && step.done > 0
             && step.done == step.total
             && let Some(then) = self.0.lock().unwrap().take()
         {

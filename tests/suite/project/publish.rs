@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::thread;
 
 use modelrack::Manager;
-use modelrack::project::{Project, PublishOptions, PublishReport};
+use modelrack::project::{Chunking, Project, PublishOptions, PublishReport};
 use serde_json::json;
 
 use crate::support::disk::{age, files_below, names_in, write_files};
@@ -13,8 +13,11 @@ use crate::support::rack::{CHUNK, Rack, model_ref, sample};
 use crate::support::registry::Publication;
 use crate::support::{bytes, chain};
 
+/// Cut where it is easily foreseen.
 fn options() -> PublishOptions {
-    PublishOptions::default().chunk_bytes(CHUNK as u64)
+    PublishOptions::default()
+        .chunk_bytes(CHUNK as u64)
+        .chunking(Chunking::Fixed)
 }
 
 /// Publishes into the registry of a rack.
