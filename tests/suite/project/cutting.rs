@@ -67,7 +67,7 @@ fn unsaid() -> PublishOptions {
 
 #[test]
 fn a_model_is_cut_as_it_was_before_and_a_new_one_by_its_content() {
-    let [fixed, content] = [Chunking::Fixed, Chunking::Content].map(|it| by(it));
+    let [fixed, content] = [Chunking::Fixed, Chunking::Content].map(by);
     let whole = bytes(100 * CHUNK, 5);
     let at_front = [&bytes(10, 6)[..], &whole].concat();
     let small: Vec<_> = (0..9).map(|number| bytes(200, 10 + number)).collect();
