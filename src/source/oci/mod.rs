@@ -41,7 +41,7 @@ use crate::url::Scheme;
 use crate::http::oci::RegistryAuthority;
 use artifact::Artifact;
 use layout::Layout;
-use place::RegistryPlace;
+use place::{RegistryPlace, is_repository};
 use platform::Platform;
 use registry::{Documents, Named, Reference, Registry, blob_path};
 use wire::{Document, ImageManifest, missing_manifest};
@@ -267,6 +267,11 @@ impl Oci {
         Document::parse(&chosen.json, &chosen.url)?.into_manifest(&chosen.url)
     }
 
+    /// The repository that is called like a model; `None` if none can be.
+    fn repository_of(&self, model: &RemoteModel) -> Option<String> {
+        self.place.repository(&self.identity.path_of(&model.model))
+    }
+
     /// A version of which only the name is known.
     fn named_only(&self, repository: &str, tag: &str) -> Option<RemoteModel> {
         let path = self.place.path_of(repository)?;
@@ -344,10 +349,12 @@ impl Source for Oci {
         })
     }
 
-    /// Blobs are named by their digests: in the repository that the lock names, or in a layout, which has one place for all.
+    /// Blobs are named by their digests: in the repository that the lock names, or that is called like the model, as in a mirror; a
+    /// layout has one place for all.
     fn locked_manifest(&self, _: &Call, locked: &LockedVersion<'_>) -> Result<Option<Manifest>> {
         let is_named = locked.kind == self.kind().as_str() && locked.remote.pin.is_some();
-        let can_serve = locked.listed.has_sha256() && (is_named || self.place.is_layout());
+        let has_place = is_named || self.repository_of(locked.remote).is_some();
+        let can_serve = locked.listed.has_sha256() && has_place;
         Ok(can_serve.then(|| locked.listed.clone()))
     }
 
@@ -366,17 +373,21 @@ impl Source for Oci {
 
     /// What was locked elsewhere is in the repository that is called like the model here, as in a mirror, or like that one.
     fn places(&self, _: &Call, model: &RemoteModel, _: Route) -> Result<Places> {
-        let (bases, path): (_, fn(&Digest) -> String) = match model.pin.as_deref() {
-            _ if self.place.is_layout() => (vec![self.place.api.clone()], layout::blob_path),
-            Some(pin) => {
-                let own = self.place.repository(&self.identity.path_of(&model.model));
-                let own = own.filter(|own| *own != pin.repo);
-                let repositories = own.iter().chain([&pin.repo]);
-                let bases = repositories.map(|repository| self.place.api.join(repository));
+        let (bases, path): (Vec<_>, fn(&Digest) -> String) = match self.place.is_layout() {
+            true => (vec![self.place.api.clone()], layout::blob_path),
+            false => {
+                let own = self.repository_of(model);
+                let pinned = model.pin.as_deref().map(|pin| pin.repo.clone());
+                // Other kinds name theirs otherwise.
+                let pinned = pinned.filter(|it| is_repository(it) && own.as_ref() != Some(it));
+                let repositories = own.into_iter().chain(pinned);
+                let bases = repositories.map(|repository| self.place.api.join(&repository));
                 (bases.collect(), blob_path)
             }
-            None => return Err(super::no_pin(self)),
         };
+        if bases.is_empty() {
+            return Err(super::no_pin(self));
+        }
         Ok(Places::ByDigest(DigestPlaces {
             bases,
             path,

@@ -339,3 +339,27 @@ fn tars_go_on_from_mirror_to_mirror() {
     inside.pull("oci/oci/acme/llama q4").unwrap();
     inside.rack.assert_files("oci/oci/acme/llama q4", &files);
 }
+
+#[test]
+fn a_lock_of_another_kind_holds_in_a_mirror_of_artifacts() {
+    let (rack, registry) = (Rack::new(), Registry::start());
+    rack.publish("Qwen/Tiny-8B v1", &sample());
+    let lock = rack.temp.path().join("models.lock");
+    let options = LockOptions::default().file(&lock);
+    let options = options.models([address("Qwen/Tiny-8B v1")]);
+    rack.manager().lock(&options).unwrap();
+    let to = PublishTarget::parse(format!("oci://{}/team/", registry.host())).unwrap();
+    mirror(&rack.manager(), "Qwen/Tiny-8B v1", &to);
+    for frozen in [false, true] {
+        let inside = Rack::new();
+        let toml = format!(
+            "[sources.mirror]\noci = \"{}/team\"\nname = \"\"\n",
+            registry.url()
+        );
+        let manager = inside.manager_of(inside.bare_config().bootstrap(toml));
+        let options = LockedOptions::default().file(&lock).frozen(frozen);
+        let pulled = manager.pull_locked(&options).unwrap();
+        assert!(pulled.failed.is_empty(), "{:?}", pulled.failed);
+        inside.assert_files("Qwen/Tiny-8B v1", &sample());
+    }
+}
