@@ -322,10 +322,7 @@ fn tars_go_on_from_mirror_to_mirror() {
     );
     let between = Rack::new();
     let url = |name| Url::from_path(&folder(name)).unwrap().expose();
-    let config = between
-        .bare_config()
-        .registry_url(url("first"))
-        .offline(true);
+    let config = between.bare_config().registry_url(url("first"));
     let manager = between.manager_of(config);
     mirror(&manager, MODEL, &PublishTarget::from(folder("second")));
     let data = |name| files_below(&folder(name).join("data"));
