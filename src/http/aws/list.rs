@@ -26,10 +26,6 @@ pub(crate) struct Object {
     pub(crate) path: String,
     pub(crate) size_bytes: u64,
     /// When it was written last.
-    #[cfg_attr(
-        not(feature = "author"),
-        allow(dead_code, reason = "only publishers ask for ages")
-    )]
     pub(crate) modified_at: Option<SystemTime>,
 }
 
@@ -73,7 +69,6 @@ impl<'a> Listing<'a> {
     }
 
     /// What time it was at the store when it sent the last page, if it said so.
-    #[cfg(feature = "author")]
     pub(crate) fn date(&self) -> Option<SystemTime> {
         self.date
     }

@@ -7,6 +7,7 @@
 //! There are stores that ignore conditions. That is found out by writing a document twice, and then nothing is published
 //! unless it is forced: a lease would not help, as it takes a condition as well to be the only one who has it.
 
+mod changing;
 mod documents;
 mod presence;
 #[cfg(feature = "author")]
@@ -15,7 +16,7 @@ mod word;
 
 use std::slice;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::SystemTime;
 
 use tracing::debug;
 
@@ -26,6 +27,7 @@ use crate::env::Environment;
 use crate::error::{AuthFailure, Error, ErrorKind, Result};
 use crate::http::Failure;
 use crate::http::authority::Authority;
+use crate::http::aws::list::{Listing, Object};
 use crate::http::aws::{ObjectStore, StoreOptions};
 use crate::http::call::Call;
 use crate::http::network;
@@ -46,9 +48,6 @@ const WORKERS: usize = 8;
 const INDEX_TRIES: u32 = 5;
 /// How often a store is asked at most whether it honours conditions; twice is enough while nobody else asks.
 const PROBES: usize = 8;
-/// How long a new index is left alone before it is read once more, where others are at work: there are stores that look at a
-/// condition first and write later, such as s3s-fs 0.14.1, and lose one of two changes.
-const SETTLING: Duration = Duration::from_millis(200);
 /// The name of a document never means other bytes.
 const FOREVER: &str = "public, max-age=31536000, immutable";
 /// Written to find out whether a store honours conditions.
@@ -267,6 +266,53 @@ impl BucketWriter {
         let response = self.put_object(&url, &document, Some(condition))?;
         Ok(response.is_success())
     }
+
+    /// Passes on what is in a folder, with the time of the store.
+    fn list_folder(
+        &self,
+        folder: &str,
+        take: &mut dyn FnMut(Object, SystemTime) -> Result<()>,
+    ) -> Result<()> {
+        let url = self.base.join(folder);
+        let mut listing = Listing::new(&self.call, &url);
+        while !listing.is_complete() {
+            self.call.cancel.check()?;
+            let page = listing.next_page()?;
+            let now = listing.date().unwrap_or_else(SystemTime::now);
+            page.into_iter().try_for_each(|object| take(object, now))?;
+        }
+        Ok(())
+    }
+
+    /// Reads the index, and writes it with a change.
+    fn change_once(&self, change: &mut IndexChange<'_>) -> Result<Changed> {
+        let (before, forbidden) = match self.get("models.json") {
+            // Who may not list is told so of what is not there; the condition tells.
+            Err(error) if is_forbidden(&error) && self.has_conditions()? => (None, Some(error)),
+            before => (before?, None),
+        };
+        let json = change(before.as_ref().map(|(json, _)| json.as_slice()))?;
+        // Also when it was written, and the answer got lost.
+        if before.as_ref().is_some_and(|(before, _)| *before == json) {
+            return Ok(Changed::Before);
+        }
+        let tag = before.as_ref().map(|(_, tag)| tag.as_deref());
+        match (self.put_index(&json, tag)?, forbidden) {
+            (true, _) => Ok(Changed::Now),
+            (false, Some(forbidden)) => Err(forbidden),
+            (false, None) => Ok(Changed::TooLate),
+        }
+    }
+}
+
+/// What came of a change of the index.
+enum Changed {
+    /// It is in there already.
+    Before,
+    /// It was written now.
+    Now,
+    /// Somebody else wrote something else meanwhile.
+    TooLate,
 }
 
 impl RegistryWriter for BucketWriter {
@@ -317,34 +363,27 @@ impl RegistryWriter for BucketWriter {
         self.say_publishing()?;
         let mut lost = 0;
         while lost < INDEX_TRIES {
-            let (before, forbidden) = match self.get("models.json") {
-                // Who may not list is told so of what is not there; the condition tells.
-                Err(error) if is_forbidden(&error) && self.has_conditions()? => (None, Some(error)),
-                before => (before?, None),
-            };
-            let json = change(before.as_ref().map(|(json, _)| json.as_slice()))?;
-            // Also when it was written, and the answer got lost.
-            if before.as_ref().is_some_and(|(before, _)| *before == json) {
-                return Ok(());
-            }
-            let tag = before.as_ref().map(|(_, tag)| tag.as_deref());
-            let wait = if self.put_index(&json, tag)? {
-                if self.is_alone() {
-                    return Ok(());
+            let changing = self.say_changing()?;
+            let changed = self.change_once(change);
+            self.take_back(&changing);
+            match changed? {
+                Changed::Before => return Ok(()),
+                Changed::Now => {
+                    self.wait_for_changes()?;
+                    if self.has_change(change)? {
+                        return Ok(());
+                    }
+                    debug!(url = %self.base, "somebody else wrote over the index");
                 }
-                SETTLING
-            } else {
-                if let Some(forbidden) = forbidden {
-                    return Err(forbidden);
+                Changed::TooLate => {
+                    lost += 1;
+                    debug!(url = %self.base, lost, "somebody else was faster with the index");
+                    // Twice as many find a moment of their own each time; a store may take one write a second.
+                    let longest = self.call.client.retry_base().saturating_mul(1 << lost) / 4;
+                    if self.call.cancel.wait(longest.mul_f64(random())) {
+                        return Err(ErrorKind::Cancelled.into());
+                    }
                 }
-                lost += 1;
-                debug!(url = %self.base, lost, "somebody else was faster with the index");
-                // Twice as many find a moment of their own each time; a store may take one write a second.
-                let longest = self.call.client.retry_base().saturating_mul(1 << lost) / 4;
-                longest.mul_f64(random())
-            };
-            if self.call.cancel.wait(wait) {
-                return Err(ErrorKind::Cancelled.into());
             }
         }
         Err(Error::registry(

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `at-work/publish-<number>` | that somebody publishes, until a day after it was written |
 //! | `at-work/prune` | that somebody removes what no version names, until an hour after |
+//! | `at-work/index-<number>` | that somebody changes the index, see `changing` |
 //!
 //! Of two who begin at the same moment, at least one sees the other, as a store shows what was written to all who ask later.
 //! Whoever sees the other stops. An object that a killed process left is passed over when its time is up; the error names
@@ -22,7 +23,6 @@ use super::word::Word;
 use super::{BucketWriter, Document};
 use crate::digest::Digest;
 use crate::error::{Error, Result, chain};
-use crate::http::aws::list::Listing;
 use crate::http::call::Call;
 use crate::http::outgoing::Outgoing;
 use crate::http::retry::{parse_http_date, random};
@@ -48,9 +48,7 @@ impl BucketWriter {
         if let Some(word) = &mut *word {
             return self.repeat(word, PUBLISHING_COUNTS / 24);
         }
-        let number = (random() * u64::MAX as f64) as u64;
-        let url = self.base.join(&format!("{AT_WORK}/{PUBLISH}{number:016x}"));
-        let said = self.say(url, PUBLISHING_COUNTS, None)?;
+        let said = self.say(self.new_word(PUBLISH), PUBLISHING_COUNTS, None)?;
         let pruning = self.base.join(&format!("{AT_WORK}/{PRUNE}"));
         let error = match self.said_at(&pruning) {
             Ok(Some((said_at, age))) if age < PRUNING_COUNTS => Error::registry(
@@ -102,7 +100,13 @@ impl BucketWriter {
         }
     }
 
-    fn say(
+    /// The place of a word that nobody else says.
+    pub(super) fn new_word(&self, prefix: &str) -> Url {
+        let number = (random() * u64::MAX as f64) as u64;
+        self.base.join(&format!("{AT_WORK}/{prefix}{number:016x}"))
+    }
+
+    pub(super) fn say(
         &self,
         url: Url,
         counts: Duration,
@@ -144,22 +148,6 @@ impl BucketWriter {
         Ok(())
     }
 
-    /// Whether nobody else has said that they are at work; false, too, if that cannot be told. Who says so later looks at what
-    /// is there later still.
-    pub(super) fn is_alone(&self) -> bool {
-        let folder = self.base.join(AT_WORK);
-        let own = self.word.lock().as_ref().map(|word| word.url.clone());
-        let mut listing = Listing::new(&self.call, &folder);
-        match listing.next_page() {
-            // Where not even that is listed, nothing may be concluded from a list.
-            Ok(page) => matches!(&page[..], [object] if own == Some(folder.join(&object.path))),
-            Err(error) => {
-                debug!(url = %folder, error = %error, "not listing");
-                false
-            }
-        }
-    }
-
     /// When an object was written, and how long ago that is; `None` if there is none, or nobody may know.
     fn said_at(&self, url: &Url) -> Result<Option<(SystemTime, Duration)>> {
         let response = self.call.retrying(slice::from_ref(url), |_, url| {
@@ -181,7 +169,7 @@ impl BucketWriter {
     }
 
     /// Says no longer that somebody is at work, also when the work was cancelled.
-    fn take_back(&self, word: &Word) {
+    pub(super) fn take_back(&self, word: &Word) {
         let call = Call {
             cancel: CancelToken::new(),
             ..self.call.clone()

@@ -1,38 +1,17 @@
 //! Removing what no version names from a bucket.
 
 use std::slice;
-use std::time::SystemTime;
 
 use super::presence::{AT_WORK, PUBLISH, PUBLISHING_COUNTS};
 use super::{BucketWriter, PROBE};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::http::aws::list::{Listing, Object};
 use crate::http::outgoing::Outgoing;
 use crate::http::transport::Method;
 use crate::publish::prune::{LEAST_AGE, PrunedRegistry, StoredObject};
 use crate::source::chunked::shards::SHARDS;
 use crate::store::lock::FileLock;
 use crate::time::rfc3339;
-
-impl BucketWriter {
-    /// Passes on what is in a folder, with the time of the store.
-    fn list_folder(
-        &self,
-        folder: &str,
-        take: &mut dyn FnMut(Object, SystemTime) -> Result<()>,
-    ) -> Result<()> {
-        let url = self.base.join(folder);
-        let mut listing = Listing::new(&self.call, &url);
-        while !listing.is_complete() {
-            self.call.cancel.check()?;
-            let page = listing.next_page()?;
-            let now = listing.date().unwrap_or_else(SystemTime::now);
-            page.into_iter().try_for_each(|object| take(object, now))?;
-        }
-        Ok(())
-    }
-}
 
 impl PrunedRegistry for BucketWriter {
     fn list(&self, take: &mut dyn FnMut(StoredObject)) -> Result<()> {

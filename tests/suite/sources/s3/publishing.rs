@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use modelrack::config::HttpConfig;
 use modelrack::mirror::MirrorOptions;
@@ -86,11 +87,16 @@ fn a_private_bucket_is_written_and_what_is_there_is_not_sent_again() {
         (index.header("cache-control"), index.header("if-none-match")),
         (Some("no-cache"), Some("*"))
     );
-    // The index is last; nobody else is at work who could have written it too, and then nobody is.
-    let [.., last, others, done] = &requests[..] else {
+    // The index is last, and looked at once more when nobody else changes it; then nobody is at work any more.
+    let [.., said, read, last, unsaid, others, again, done] = &requests[..] else {
         panic!("{requests:?}")
     };
     assert_eq!((&*last.method, &last.path), ("PUT", &index.path));
+    for read in [read, again] {
+        assert_eq!((&*read.method, &read.path), ("GET", &index.path));
+    }
+    assert!(said.path.contains("/at-work/index-"), "{}", said.path);
+    assert_eq!((&*unsaid.method, &unsaid.path), ("DELETE", &said.path));
     assert!(others.path.contains("at-work"), "{}", others.path);
     assert_eq!((&*done.method, &done.path), ("DELETE", &requests[1].path));
     let manager = manager_of(
@@ -107,7 +113,7 @@ fn a_private_bucket_is_written_and_what_is_there_is_not_sent_again() {
     // That the store honours conditions, and the index; not the manifest, which is the same, and was read to see how it was cut.
     assert_eq!(count(&store, "PUT", "/data/"), 1);
     assert_eq!(count(&store, "PUT", "/models.json"), 1);
-    assert!(store.server.requests().len() <= 10);
+    assert!(store.server.requests().len() <= 13);
 }
 
 #[test]
@@ -179,7 +185,7 @@ fn what_has_changed_is_sent_and_few_requests_beside_it() {
     assert!(sent < BYTES / 50 + report.chunks * 80, "{sent}");
     // The index, how it was cut before, the list, whether the store honours conditions, the manifest; the index again, written,
     // and looked at. And that somebody publishes, that nobody prunes, and that it is done.
-    assert_eq!(requests.len() - report.chunks_written, 11);
+    assert_eq!(requests.len() - report.chunks_written, 14);
 }
 
 #[test]
@@ -247,31 +253,40 @@ fn who_loses_the_race_for_the_index_merges_five_times() {
 }
 
 #[test]
-fn while_others_are_at_work_the_index_is_read_again_after_it_was_written() {
+fn who_changes_the_index_at_the_same_time_is_waited_for_and_what_they_wrote_over_is_written_again()
+{
     let (rack, store) = empty();
     let (folder, options) = (model(&rack), options(&rack, &store.server.url()));
     publish(&folder, "g/m v1", &options).unwrap();
     let key = "a b/models.json";
     let before = store.change(|state| {
-        let other = "a b/at-work/publish-1".to_owned();
-        state.objects.insert(other, (*b"process 1").into());
+        let others = [("1", "process 1"), ("2", "")];
+        for (number, said) in others {
+            let word = format!("a b/at-work/index-{number}");
+            state.written_at.insert(word.clone(), SystemTime::now());
+            state.objects.insert(word, said.as_bytes().into());
+        }
         state.objects[key].clone()
     });
-    // Loses what was written, as a store does that looks at a condition first and writes later.
+    // The other ends while it is waited for: with what it read before, as a store does that looks at a condition first and writes
+    // later.
     let store = Arc::new(store);
-    let losing = Arc::downgrade(&store);
-    let in_place = Rule::path_ends("/models.json")
-        .and(|request| request.method == "GET")
-        .nth(3)
+    let ending = Arc::downgrade(&store);
+    let lists = Rule::when(|request| request.method == "GET" && request.path.contains("at-work"))
+        .nth(2)
         .on_request(move || {
-            let store = losing.upgrade().unwrap();
-            store.change(|state| state.objects.insert(key.to_owned(), before.clone()));
+            let store = ending.upgrade().unwrap();
+            store.change(|state| {
+                state.objects.remove("a b/at-work/index-1");
+                state.objects.insert(key.to_owned(), before.clone());
+            });
         });
     store.server.reset_counts();
-    store.server.rule(in_place);
+    store.server.rule(lists);
     publish(&folder, "g/m v2", &options).unwrap();
-    assert_eq!(count(&store, "GET", "/models.json"), 4);
     assert_eq!(count(&store, "PUT", "/models.json"), 2);
+    let index = store.change(|state| state.objects[key].clone());
+    assert!(String::from_utf8_lossy(&index).contains("v2"));
 }
 
 #[test]
