@@ -266,6 +266,7 @@ mod tests {
         let later = File::create(dir.path().join("a.bin.79-0.tmp")).unwrap();
         let tomorrow = SystemTime::now() + ABANDONED_AFTER * 2;
         later.set_modified(tomorrow).unwrap();
+        drop(later);
         fs::create_dir(dir.path().join("a.bin.80-0.tmp")).unwrap();
 
         let count = || fs::read_dir(dir.path()).unwrap().count();
