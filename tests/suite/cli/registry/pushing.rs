@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use modelrack::config::System;
 use serde_json::{Value, json};
 
 use super::workshop::Workshop;
@@ -10,6 +11,7 @@ use crate::cli::{Sinks, models, mount, run_words};
 use crate::support::bytes;
 use crate::support::disk::{names_in, write_files};
 use crate::support::oci::Registry;
+use crate::support::platform::SYSTEM;
 use crate::support::rack::Rack;
 use crate::support::server::{Request, Rule, Server};
 
@@ -454,10 +456,9 @@ fn what_a_server_says_before_it_hangs_up_on_what_is_sent_is_told_and_tried_again
     registry.server().rule(busy());
     let ran = models(&machine, &line);
     assert_eq!(ran.code, 5, "{ran:?}");
-    assert!(
-        ran.err.contains("the server responded with status 503"),
-        "{ran:?}"
-    );
+    // Windows drops what it has received when the other side hangs up.
+    let is_told = ran.err.contains("the server responded with status 503");
+    assert!(is_told || SYSTEM == System::Windows, "{ran:?}");
     assert_eq!(registry.manifest_of("acme/m", "v1"), None);
     registry.server().clear_rules();
     registry.server().rule(busy().times(2));
