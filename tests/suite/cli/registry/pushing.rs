@@ -455,10 +455,16 @@ fn what_a_server_says_before_it_hangs_up_on_what_is_sent_is_told_and_tried_again
     let busy = || Rule::when(is_large).refuse_sender_after(1 << 20, 503);
     registry.server().rule(busy());
     let ran = models(&machine, &line);
+    // Windows drops what it has received when the other side hangs up. Then a layer goes up in pieces, which is not refused here.
+    if SYSTEM == System::Windows {
+        ran.success();
+        return;
+    }
     assert_eq!(ran.code, 5, "{ran:?}");
-    // Windows drops what it has received when the other side hangs up.
-    let is_told = ran.err.contains("the server responded with status 503");
-    assert!(is_told || SYSTEM == System::Windows, "{ran:?}");
+    assert!(
+        ran.err.contains("the server responded with status 503"),
+        "{ran:?}"
+    );
     assert_eq!(registry.manifest_of("acme/m", "v1"), None);
     registry.server().clear_rules();
     registry.server().rule(busy().times(2));
