@@ -26,7 +26,13 @@ fn told(workshop: &Workshop, ran: &Ran) -> String {
     let mut told = String::new();
     // What takes long on a slow machine is told while it lasts.
     let steps = ["Reading ", "Hashing ", "Chunking "];
-    let lines = text.lines();
+    // A terminal draws it, and draws over it.
+    let left = |line| match str::rsplit_once(line, '\r') {
+        Some((_, "")) => None,
+        Some((_, left)) => Some(left),
+        None => Some(line),
+    };
+    let lines = text.lines().filter_map(left);
     let lines = lines.filter(|line| !steps.iter().any(|step| line.starts_with(step)));
     for line in lines {
         let line = match line.contains("<temp>") {
