@@ -53,7 +53,8 @@ pub const DEFAULT_CHUNK_BYTES: u64 = 8 << 20;
 /// use modelrack::mirror::{Chunking, MirrorOptions};
 ///
 /// let options = MirrorOptions::default().chunking(Chunking::Fixed);
-/// assert_eq!(options.chunking.to_string(), "fixed");
+/// assert_eq!(options.chunking, Some(Chunking::Fixed));
+/// assert_eq!(Chunking::Fixed.to_string(), "fixed");
 /// assert_eq!("content".parse(), Ok(Chunking::Content));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
