@@ -100,7 +100,7 @@ class Machine:
     def publish(self, layers):
         """Publishes the model with another configuration."""
         self.write("tiny/config.json", f'{{"layers": {layers}}}\n'.encode())
-        line = "registry publish tiny --to registry --group whisper --version fp16 --quiet"
+        line = "registry publish tiny --to registry --group whisper --version fp16 --chunking fixed --quiet"
         subprocess.run([self.rack, "models", *line.split()], cwd=self.folder, env=self.environment, check=True)
 
     def start(self, line, folder=None):
