@@ -5,7 +5,7 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use fastrand::Rng;
-use modelrack::project::{Project, PublishOptions};
+use modelrack::project::{Chunking, Project, PublishOptions};
 use modelrack::{Digest, Manifest, ModelRef};
 use serde_json::{Value, json};
 
@@ -63,7 +63,10 @@ pub(crate) fn publish_as(
 ) -> Result<()> {
     let name = MODEL.parse::<modelrack::ModelName>()?;
     let model: ModelRef = name.version(version)?;
-    let options = PublishOptions::default().chunk_bytes(chunk_bytes);
+    // The bare loops beside a pull know how long a chunk is.
+    let options = PublishOptions::default()
+        .chunk_bytes(chunk_bytes)
+        .chunking(Chunking::Fixed);
     Project::publish_files(&[data.to_owned()], &model, registry, &options)?;
     Ok(())
 }
