@@ -62,8 +62,8 @@ pub const DEFAULT_CHUNK_BYTES: u64 = 8 << 20;
 pub enum Chunking {
     /// At equal distances: what is inserted into a file shifts all that comes after it.
     Fixed,
-    /// Where the content says (FastCDC), so that all chunks but a few survive an insertion. They have from a quarter to four
-    /// times the size that is asked for, and six tenths of it on average.
+    /// Where the content says (in the manner of FastCDC), so that all chunks but a few survive an insertion. They have from a
+    /// quarter to four times the size that is asked for, and six tenths of it on average.
     Content,
 }
 

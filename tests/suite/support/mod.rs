@@ -6,6 +6,7 @@ pub(crate) mod forge;
 pub(crate) mod git;
 pub(crate) mod hub;
 pub(crate) mod log;
+pub(crate) mod mirror;
 pub(crate) mod oci;
 pub(crate) mod platform;
 pub(crate) mod rack;

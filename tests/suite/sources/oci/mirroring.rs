@@ -11,6 +11,7 @@ use super::tars::packed;
 use super::{LLAMA, Machine, llama};
 use crate::support::address;
 use crate::support::disk::{files_below, flip};
+use crate::support::mirror::assert_unchanged;
 use crate::support::oci::Registry;
 use crate::support::oci::real::RealRegistry;
 use crate::support::rack::{Rack, sample};
@@ -27,10 +28,15 @@ fn mirror(manager: &ModelManager, model: &str, to: &PublishTarget) -> MirrorRepo
     report
 }
 
+/// Pulls what a lock says on a machine that has nothing but the mirror at a URL, and no network.
 #[track_caller]
-fn assert_unchanged(report: &MirrorReport) {
-    assert_eq!(report.versions[0].state, MirrorState::Unchanged);
-    assert_eq!((report.bytes_fetched(), report.bytes_written()), (0, 0));
+fn pulled_inside(url: &str, options: &LockedOptions) -> (Rack, ModelManager) {
+    let inside = Rack::new();
+    let config = inside.bare_config().registry_url(url).offline(true);
+    let manager = inside.manager_of(config);
+    let pulled = manager.pull_locked(options).unwrap();
+    assert!(pulled.failed.is_empty(), "{:?}", pulled.failed);
+    (inside, manager)
 }
 
 fn registry_target(host: &str) -> PublishTarget {
@@ -216,12 +222,8 @@ fn a_lock_of_an_artifact_holds_in_a_mirror_of_chunks() {
 
     let url = Url::from_path(&folder).unwrap().expose();
     for frozen in [false, true] {
-        let inside = Rack::new();
-        let config = inside.bare_config().registry_url(&url).offline(true);
-        let manager = inside.manager_of(config);
         let options = LockedOptions::default().file(&lock).frozen(frozen);
-        let pulled = manager.pull_locked(&options).unwrap();
-        assert!(pulled.failed.is_empty(), "{:?}", pulled.failed);
+        let (inside, _) = pulled_inside(&url, &options);
         inside.assert_files(MODEL, &llama());
     }
 }
@@ -254,12 +256,8 @@ fn a_lock_of_tars_holds_in_a_mirror_of_chunks() {
 
         let url = Url::from_path(&path).unwrap().expose();
         for frozen in [false, true] {
-            let inside = Rack::new();
-            let config = inside.bare_config().registry_url(&url).offline(true);
-            let manager = inside.manager_of(config);
             let options = LockedOptions::default().file(&lock).frozen(frozen);
-            let pulled = manager.pull_locked(&options).unwrap();
-            assert!(pulled.failed.is_empty(), "{:?}", pulled.failed);
+            let (inside, manager) = pulled_inside(&url, &options);
             inside.assert_files(MODEL, &files);
             let again = manager.pull_locked(&options).unwrap();
             assert_eq!(again.pulled[0].outcome, PullOutcome::AlreadyInstalled);

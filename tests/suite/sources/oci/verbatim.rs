@@ -13,6 +13,7 @@ use super::layouts::url as layout_url;
 use super::tars::packed;
 use super::{LLAMA, Machine, llama};
 use crate::support::disk::files_below;
+use crate::support::mirror::assert_unchanged;
 use crate::support::oci::real::RealRegistry;
 use crate::support::oci::{Artifact, INDEX_TYPE, MANIFEST_TYPE, Registry, sha256};
 use crate::support::rack::Rack;
@@ -38,12 +39,6 @@ fn mirror(manager: &ModelManager, model: &str, to: &PublishTarget) -> MirrorRepo
     let report = manager.mirror(to, &options(model)).unwrap();
     assert!(report.failed.is_empty(), "{:?}", report.failed);
     report
-}
-
-#[track_caller]
-fn assert_unchanged(report: &MirrorReport) {
-    assert_eq!(report.versions[0].state, MirrorState::Unchanged);
-    assert_eq!((report.bytes_fetched(), report.bytes_written()), (0, 0));
 }
 
 /// A machine that knows nothing but a mirror, in which models have their whole names.

@@ -1,11 +1,12 @@
 //! Mirrors in buckets.
 
-use modelrack::mirror::{MirrorOptions, MirrorReport, MirrorState, PublishTarget};
+use modelrack::mirror::{MirrorOptions, MirrorReport, PublishTarget};
 use modelrack::{Config, Manager, ModelManager};
 
 use super::store::Store;
 use super::{KEY, environment, key, manager_of, pull};
 use crate::support::address;
+use crate::support::mirror::assert_unchanged;
 use crate::support::oci::{Artifact, Registry};
 use crate::support::rack::{Rack, sample};
 use crate::support::s3::{BUCKET, S3};
@@ -29,12 +30,6 @@ fn mirror(manager: &ModelManager, model: &str) -> MirrorReport {
     let report = manager.mirror(&to, &options).unwrap();
     assert!(report.failed.is_empty(), "{:?}", report.failed);
     report
-}
-
-#[track_caller]
-fn assert_unchanged(report: &MirrorReport) {
-    assert_eq!(report.versions[0].state, MirrorState::Unchanged);
-    assert_eq!((report.bytes_fetched(), report.bytes_written()), (0, 0));
 }
 
 #[test]
