@@ -17,16 +17,18 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 
 from terminal import COLUMNS, Terminal
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 README = os.path.join(ROOT, "README.md")
 MODEL = "whisper/tiny fp16"
-# How far the pull is when it is shown. The speed, which goes down by then, has as many digits as the one that replaces it.
-HALFWAY = re.compile(r"  25\.2 / 43\.2 MB  (\d\d\.\d MB/s  \ds) left")
+PIECE_BYTES = 512 << 10
+# How far the pull is when it is shown. The bar gets what the speed and the time leave of the line, so it is replaced with them.
+HALFWAY = re.compile(r"(\[=+> +\]  58%  25\.2 / 43\.2 MB  [\d.]+ [kM]B/s  \d+s) left")
 REPLACED = [
-    (HALFWAY, "21.3 MB/s  1s"),
+    (HALFWAY, "[==========>       ]  58%  25.2 / 43.2 MB  21.3 MB/s  1s"),
     (re.compile(r"43\.2 MB in (\d+(?:\.\d)?)s"), "2"),
     (re.compile(r"14 B in (\d+(?:\.\d)?)s"), "0.2"),
 ]
@@ -69,7 +71,10 @@ class Files(http.server.BaseHTTPRequestHandler):
         self.send_response(404 if body is None else 200)
         self.send_header("content-length", str(len(body or b"")))
         self.end_headers()
-        self.wfile.write(body or b"")
+        # How long a pull takes can be told once bytes have come for a while.
+        for start in range(0, len(body or b""), PIECE_BYTES):
+            time.sleep(0.02)
+            self.wfile.write(body[start : start + PIECE_BYTES])
 
 
 class Machine:
