@@ -7,6 +7,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::platform;
 use crate::progress::CancelToken;
 
 /// How long one look at a running program takes: so soon is a cancellation noticed.
@@ -68,21 +69,40 @@ impl fmt::Display for Silence {
     }
 }
 
-/// Runs a program to its end, and returns what it says. One that takes too long or says too much is ended.
+/// Runs a program to its end, and returns what it says. One that takes too long or says too much is ended, and with it what it
+/// runs itself, as a script does.
+///
+/// At a terminal, only the program itself is ended: what is set apart cannot ask a person there for a pass phrase, and goes on
+/// when that person interrupts this process.
 pub(crate) fn ask(
-    mut command: Command,
+    command: Command,
     question: Question<'_>,
     cancel: &CancelToken,
 ) -> Result<Reply, Silence> {
-    let command = command
+    run(command, question, cancel, !platform::has_terminal())
+}
+
+fn run(
+    mut command: Command,
+    question: Question<'_>,
+    cancel: &CancelToken,
+    is_apart: bool,
+) -> Result<Reply, Silence> {
+    command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
+    if is_apart {
+        platform::set_apart(&mut command);
+    }
     let mut child = command.spawn().map_err(Silence::NotRun)?;
     let answer = converse(&mut child, question, cancel);
     if answer.is_err() {
         // It may have ended by itself, which is as good.
-        let _ = child.kill();
+        let _ = match is_apart {
+            true => platform::end_set_apart(&mut child),
+            false => child.kill(),
+        };
         let _ = child.wait();
     }
     answer
@@ -233,6 +253,33 @@ mod tests {
         };
         let silence = ask(Command::new(nowhere), question, &CancelToken::new()).unwrap_err();
         assert!(matches!(silence, Silence::NotRun(_)), "{silence}");
+    }
+
+    #[test]
+    fn what_a_script_started_is_ended_with_it() {
+        if platform::SYSTEM == platform::System::Windows {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("number");
+        let mut command = Command::new("sh");
+        // It is known what it has started once it says too much.
+        let script = r#"sleep 600 & echo $! > "$0"; yes; wait"#;
+        command.arg("-c").arg(script).arg(&file);
+        let question = Question {
+            input: "",
+            patience: LONG,
+            max_output_bytes: 10_000,
+        };
+        let silence = run(command, question, &CancelToken::new(), true).unwrap_err();
+        assert!(matches!(silence, Silence::TooMuch(_)), "{silence}");
+        let number = std::fs::read_to_string(file).unwrap();
+        let sleep = number.trim().parse().unwrap();
+        let started = Instant::now();
+        while platform::may_be_alive(sleep) {
+            assert!(started.elapsed() < LONG, "{sleep} goes on");
+            thread::sleep(END_LOOK);
+        }
     }
 
     #[test]

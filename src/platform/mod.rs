@@ -20,6 +20,9 @@
 //! | `sync_all_files` | makes everything written so far durable at once, if the system can |
 //! | `forget_cached` | has the system read a file from the disk again, if it can be told to |
 //! | `may_be_alive` | returns whether a process that held a lock may still be running |
+//! | `has_terminal` | returns whether a person may sit before this process, whom the programs that it runs can ask |
+//! | `set_apart` | has a program that will be run be ended together with what it runs, if the system can |
+//! | `end_set_apart` | ends a program that was set apart |
 //! | `user_id` | returns the number of the user whose process this is, if the system has numbers |
 //! | `host_name` | returns the name of this machine |
 //! | `UNLINKS_OPEN_FILES` | whether an open file can be removed |

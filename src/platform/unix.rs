@@ -3,11 +3,13 @@
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::{Child, Command};
 
 use rustix::fs::{CWD, RenameFlags, StatVfs};
 use rustix::io::Errno;
-use rustix::process::Pid;
+use rustix::process::{Pid, Signal};
 
 use super::{FileId, TryLock};
 
@@ -274,6 +276,20 @@ fn is_zombie(process: Pid) -> bool {
     let stat = stat.unwrap_or_default();
     let state = stat.rsplit_once(") ").map(|(_, state)| state);
     state.is_some_and(|state| state.starts_with(['Z', 'X']))
+}
+
+pub(crate) fn has_terminal() -> bool {
+    File::open("/dev/tty").is_ok()
+}
+
+pub(crate) fn set_apart(command: &mut Command) {
+    command.process_group(0);
+}
+
+pub(crate) fn end_set_apart(child: &mut Child) -> io::Result<()> {
+    // A group has the number of its first program, which nobody else gets before that is waited for.
+    let group = Pid::from_child(child);
+    Ok(rustix::process::kill_process_group(group, Signal::KILL)?)
 }
 
 pub(crate) fn is_transient(_: &io::Error) -> bool {

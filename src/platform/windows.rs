@@ -4,6 +4,7 @@ use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::os::windows::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
+use std::process::{Child, Command};
 
 use super::{FileId, TryLock};
 
@@ -123,6 +124,17 @@ pub(crate) fn is_shared(_: &File) -> bool {
 /// Windows enforces locks: when one can be taken, its last holder is gone.
 pub(crate) fn may_be_alive(_: u32) -> bool {
     false
+}
+
+/// There are no groups that a terminal would keep apart.
+pub(crate) fn has_terminal() -> bool {
+    false
+}
+
+pub(crate) fn set_apart(_: &mut Command) {}
+
+pub(crate) fn end_set_apart(child: &mut Child) -> io::Result<()> {
+    child.kill()
 }
 
 /// A virus scanner or an indexer that has the file open makes a rename fail for a moment.
