@@ -20,11 +20,12 @@
 mod account;
 mod area;
 mod challenge;
-mod files;
 mod helper;
 pub(crate) mod hub;
+mod login_file;
 mod realm;
 mod reason;
+mod search;
 mod slot;
 #[cfg(test)]
 mod tests;
@@ -51,8 +52,8 @@ use crate::url::Url;
 use account::{Account, Login};
 use area::Area;
 use challenge::{BearerChallenge, Challenge};
-use files::Search;
 use helper::Helpers;
+use search::Search;
 use slot::{Pass, Slot, State};
 use tokens::{TokenRequest, is_denial};
 
@@ -153,7 +154,7 @@ impl RegistryAuthority {
     ) -> Result<Pass, Failure> {
         let realm = self.realm(challenge)?;
         let mut search = self.search(area, exchange)?;
-        let is_named = |host: &str| files::is_named(&self.environment, host);
+        let is_named = |host: &str| search::is_named(&self.environment, host);
         if let Some(account) = &search.account
             && !realm::is_trusted(&self.registry, &realm, is_named)
         {
@@ -250,7 +251,7 @@ impl RegistryAuthority {
             });
         }
         let name = (self.registry.authority(), &*area.repository);
-        let search = files::search(&self.environment, &self.helpers, name, exchange.cancel());
+        let search = search::search(&self.environment, &self.helpers, name, exchange.cancel());
         exchange.cancel().check().map_err(Failure::last)?;
         self.looked_at.lock().clone_from(&search.looked_at);
         Ok(search)

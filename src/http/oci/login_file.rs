@@ -17,7 +17,6 @@
 //! [containers-auth.json]: https://man.archlinux.org/man/containers-auth.json.5
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -26,22 +25,11 @@ use serde::Deserialize;
 use super::account::{Account, Login};
 use super::helper::{Answer, Helpers, program};
 use super::hub;
-use crate::env::Environment;
 use crate::progress::CancelToken;
-use crate::small_file::read_small;
 
-/// The variable that names the only file that counts, as with podman.
-const AUTH_FILE: &str = "REGISTRY_AUTH_FILE";
-/// A file of a thousand logins has 100 kB.
-const MAX_FILE_BYTES: u64 = 4 << 20;
-
-/// What was found, and what was looked at.
+/// What a file says.
 #[derive(Debug, Default)]
-pub(super) struct Search {
-    pub(super) account: Option<Account>,
-    /// Each place, and what came of looking there.
-    pub(super) looked_at: Vec<String>,
-}
+pub(super) struct LoginFile(FileWire);
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -66,126 +54,33 @@ impl std::fmt::Debug for LoginWire {
     }
 }
 
-/// Looks for the credentials of a repository; `host` is that of its registry, with a port if it has one.
-pub(super) fn search(
-    environment: &Environment,
-    helpers: &Helpers,
-    (host, repository): (&str, &str),
-    cancel: &CancelToken,
-) -> Search {
-    let mut search = Search::default();
-    for place in places(environment) {
-        let shown = place.path.display();
-        let file = match place.read() {
-            Ok(Some(file)) => file,
-            // Hardly anybody has it.
-            Ok(None) if place.is_legacy => continue,
-            Ok(None) => {
-                search.looked_at.push(format!("{shown} does not exist"));
-                continue;
-            }
-            Err(problem) => {
-                search.looked_at.push(format!("{shown} {problem}"));
-                continue;
-            }
-        };
-        let found = file.by_helper(helpers, host, cancel, &mut search.looked_at);
-        let found = match found {
-            Some(account) => Ok(Some(Account {
-                origin: format!("{}, which {shown} names", account.origin),
-                ..account
-            })),
-            None => file.by_entry(host, repository).map(|login| {
-                let origin = shown.to_string();
-                login.map(|login| Account { login, origin })
-            }),
-        };
-        match found {
-            Ok(None) => {
-                let name = hub::canonical(host);
-                search
-                    .looked_at
-                    .push(format!("{shown} has no login for {name}"));
-            }
-            Ok(found) => {
-                search.looked_at.push(format!("{shown} has a login for it"));
-                search.account = found;
-                return search;
-            }
-            Err(problem) => search.looked_at.push(format!("{shown} {problem}")),
-        }
-    }
-    search
-}
-
-/// Returns whether one of the files names this host, with a port if it has one.
-pub(super) fn is_named(environment: &Environment, host: &str) -> bool {
-    let mut files = places(environment).into_iter();
-    files.any(|place| {
-        let Ok(Some(file)) = place.read() else {
-            return false;
-        };
-        let auths = file.auths.iter().flat_map(BTreeMap::keys);
-        let helpers = file.cred_helpers.iter().flat_map(BTreeMap::keys);
-        let mut keys = auths.chain(helpers).map(|key| plain(key));
-        keys.any(|key| key.split('/').next() == Some(host))
-    })
-}
-
-/// A file that may have credentials.
-struct Place {
-    path: PathBuf,
-    /// Whether it has the form of the first tools: nothing but `auths`.
-    is_legacy: bool,
-}
-
-/// The files, in the order in which they are looked at.
-fn places(environment: &Environment) -> Vec<Place> {
-    let place = |path| Place {
-        path,
-        is_legacy: false,
-    };
-    if let Some(only) = environment.path(AUTH_FILE) {
-        return vec![place(only)];
-    }
-    let containers = environment.container_dirs().into_iter();
-    let containers = containers.map(|dir| dir.join("auth.json"));
-    let docker = environment.path("DOCKER_CONFIG");
-    let docker = docker.or_else(|| environment.in_home(&[".docker"]).ok());
-    let docker = docker.map(|dir| dir.join("config.json"));
-    let legacy = environment.in_home(&[".dockercfg"]).ok();
-    let legacy = legacy.map(|path| Place {
-        path,
-        is_legacy: true,
-    });
-    containers.chain(docker).map(place).chain(legacy).collect()
-}
-
-impl Place {
-    /// Reads the file, if there is one; an error is the predicate of a sentence about it.
-    fn read(&self) -> Result<Option<FileWire>, String> {
-        let text = read_small(&self.path, MAX_FILE_BYTES);
-        let Some(text) = text.map_err(|error| format!("cannot be read: {error}"))? else {
-            return Ok(None);
-        };
-        let parsed = match self.is_legacy {
-            false => serde_json::from_slice(&text),
-            true => serde_json::from_slice(&text).map(|auths| FileWire {
+impl LoginFile {
+    /// Reads a file, or one of the form that the first tools had (`is_legacy`); an error is the predicate of a sentence about it.
+    pub(super) fn parse(text: &[u8], is_legacy: bool) -> Result<Self, String> {
+        let parsed = match is_legacy {
+            false => serde_json::from_slice(text),
+            true => serde_json::from_slice(text).map(|auths| FileWire {
                 auths: Some(auths),
                 ..FileWire::default()
             }),
         };
         // The error of the parser may quote a secret.
-        parsed.map(Some).map_err(|error| {
+        parsed.map(Self).map_err(|error| {
             let (line, column) = (error.line(), error.column());
             format!("is not what such a file holds (line {line}, column {column})")
         })
     }
-}
 
-impl FileWire {
+    /// Whether it names a host, with a port if that has one.
+    pub(super) fn names(&self, host: &str) -> bool {
+        let auths = self.0.auths.iter().flat_map(BTreeMap::keys);
+        let helpers = self.0.cred_helpers.iter().flat_map(BTreeMap::keys);
+        let mut keys = auths.chain(helpers).map(|key| plain(key));
+        keys.any(|key| key.split('/').next() == Some(host))
+    }
+
     /// Asks the helper for this host, or else the store; notes what went wrong.
-    fn by_helper(
+    pub(super) fn by_helper(
         &self,
         helpers: &Helpers,
         host: &str,
@@ -193,7 +88,7 @@ impl FileWire {
         notes: &mut Vec<String>,
     ) -> Option<Account> {
         let host = hub::canonical(host);
-        let mut own = self.cred_helpers.iter().flatten();
+        let mut own = self.0.cred_helpers.iter().flatten();
         let own = own.find(|(key, _)| hub::canonical(plain(key)) == host);
         let own = own.map(|(key, name)| (name, vec![&**key, host]));
         // Docker asks its store for the hub by the name that the hub had before; podman by its own.
@@ -201,7 +96,7 @@ impl FileWire {
             hub::NAME => vec![hub::LOGIN_KEY, hub::NAME],
             host => vec![host],
         };
-        let store = self.creds_store.as_ref().map(|name| (name, servers));
+        let store = self.0.creds_store.as_ref().map(|name| (name, servers));
         for (name, mut servers) in own.into_iter().chain(store) {
             servers.dedup();
             for server in servers {
@@ -222,8 +117,8 @@ impl FileWire {
     }
 
     /// Returns what the file itself has for a repository: under the longest beginning of its name.
-    fn by_entry(&self, host: &str, repository: &str) -> Result<Option<Login>, String> {
-        let Some(auths) = &self.auths else {
+    pub(super) fn by_entry(&self, host: &str, repository: &str) -> Result<Option<Login>, String> {
+        let Some(auths) = &self.0.auths else {
             return Ok(None);
         };
         let whole = format!("{}/{repository}", hub::canonical(host));
@@ -293,36 +188,11 @@ impl LoginWire {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::platform::SYSTEM;
-
-    /// An empty home, with these files below it.
-    fn home(files: &[(&str, &str)]) -> (tempfile::TempDir, Environment) {
-        let home = tempfile::tempdir().unwrap();
-        for (path, text) in files {
-            let path = home.path().join(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
-        }
-        let environment = Environment::empty(SYSTEM, home.path())
-            .variable("XDG_CONFIG_HOME", home.path().join("config"));
-        (home, environment)
-    }
-
-    fn found(environment: &Environment, host: &str, repository: &str) -> Search {
-        let helpers = Helpers::new(environment);
-        search(
-            environment,
-            &helpers,
-            (host, repository),
-            &CancelToken::new(),
-        )
-    }
 
     /// The user of the password that a file has for a repository.
     fn user(file: &str, host: &str, repository: &str) -> Option<String> {
-        let (_home, environment) = home(&[(".docker/config.json", file)]);
-        let account = found(&environment, host, repository).account?;
-        Some(match account.login {
+        let file = LoginFile::parse(file.as_bytes(), false).unwrap();
+        Some(match file.by_entry(host, repository).ok()?? {
             Login::Basic(header) => {
                 let encoded = header.expose().strip_prefix("Basic ").unwrap().to_owned();
                 String::from_utf8(STANDARD.decode(encoded).unwrap()).unwrap()
@@ -454,83 +324,9 @@ mod tests {
     }
 
     #[test]
-    fn files_are_looked_at_in_the_order_of_container_tools() {
-        let (home, environment) = home(&[
-            ("run/containers/auth.json", &auths(&["r", "all"])),
-            ("config/containers/auth.json", &auths(&["r", "c", "all"])),
-            (".docker/config.json", &auths(&["r", "c", "d", "all"])),
-            (
-                ".dockercfg",
-                r#"{"https://l/v1/": {"auth": "YTpi", "email": "a@l.example"}, "all": {"auth": "YTpi"}}"#,
-            ),
-            ("moved/config.json", &auths(&["m"])),
-            ("only.json", &auths(&["o"])),
-        ]);
-        let at = |path: &str| home.path().join(path);
-        let environment = environment.variable("XDG_RUNTIME_DIR", at("run"));
-        let place = |environment: &Environment, host: &str| {
-            let account = found(environment, host, "a").account;
-            account.map(|account| account.origin)
-        };
-        let shown = |path: &[&str]| {
-            let path = path
-                .iter()
-                .fold(home.path().to_owned(), |path, name| path.join(name));
-            Some(path.display().to_string())
-        };
-        let run = shown(&["run", "containers", "auth.json"]);
-        assert_eq!(place(&environment, "all"), run);
-        assert_eq!(
-            place(&environment, "c"),
-            shown(&["config", "containers", "auth.json"])
-        );
-        assert_eq!(place(&environment, "d"), shown(&[".docker", "config.json"]));
-        assert_eq!(place(&environment, "l"), shown(&[".dockercfg"]));
-        assert!(is_named(&environment, "l"));
-        assert_eq!(place(&environment, "m"), None);
-        let moved = environment.variable("DOCKER_CONFIG", at("moved"));
-        assert_eq!(place(&moved, "m"), shown(&["moved", "config.json"]));
-        assert_eq!(place(&moved, "d"), None);
-        // The variable names the only file that counts.
-        let only = moved.variable("REGISTRY_AUTH_FILE", at("only.json"));
-        assert_eq!(place(&only, "o"), shown(&["only.json"]));
-        assert_eq!(place(&only, "all"), None);
-        assert_eq!(place(&only, "l"), None);
-    }
-
-    #[test]
-    fn what_was_looked_at_is_told_without_secrets() {
-        let helper = r#"{"credsStore": "desktop", "credHelpers": {"ghcr.io": "../x"}}"#;
-        let (_home, environment) = home(&[
-            ("run/containers/auth.json", r#"{"auths": "s3cret"}"#),
-            (".docker/config.json", helper),
-        ]);
-        let run = environment.in_home(&["run"]).unwrap();
-        let search = found(
-            &environment.variable("XDG_RUNTIME_DIR", run),
-            "ghcr.io",
-            "a",
-        );
-        assert!(search.account.is_none());
-        let told = search.looked_at.join("\n");
-        assert!(!told.contains("s3cret"), "{told}");
-        let expected = [
-            "auth.json is not what such a file holds (line 1, column 18)",
-            "auth.json does not exist",
-            "docker-credential-../x is not run: its name has a character that no helper's has",
-            "docker-credential-desktop is not in the search path",
-            "config.json has no login for ghcr.io",
-        ];
-        assert_eq!(search.looked_at.len(), expected.len(), "{told}");
-        for (actual, expected) in search.looked_at.iter().zip(expected) {
-            assert!(actual.ends_with(expected), "{told}");
-        }
-    }
-
-    #[test]
     fn a_file_names_the_hosts_of_its_keys() {
         let file = r#"{"auths": {"https://a/v1/": {}, "b/c": {}}, "credHelpers": {"d:1": "x"}}"#;
-        let (_home, environment) = home(&[(".docker/config.json", file)]);
+        let file = LoginFile::parse(file.as_bytes(), false).unwrap();
         for (host, expected) in [
             ("a", true),
             ("b", true),
@@ -538,7 +334,7 @@ mod tests {
             ("d", false),
             ("c", false),
         ] {
-            assert_eq!(is_named(&environment, host), expected, "{host}");
+            assert_eq!(file.names(host), expected, "{host}");
         }
     }
 }
