@@ -2,7 +2,7 @@
 //!
 //! What a registry consists of is one thing, and where it is written another. The first is a folder here: [`chunked`] or
 //! [`oci`]. The second is a [`RegistryWriter`], which puts documents into a [`folder`], an [`archive`] or a [`bucket`], or an
-//! [`ArtifactWriter`](oci::ArtifactWriter).
+//! [`ArtifactWriter`].
 
 mod archive;
 mod bucket;
@@ -26,6 +26,7 @@ use crate::http::transport::Payload;
 
 pub use chunked::{Chunking, DEFAULT_CHUNK_BYTES};
 pub(crate) use chunked::{Registry, Stream, Writing, WrittenVersion, check_chunk_bytes};
+pub(crate) use oci::ArtifactWriter;
 #[cfg(feature = "author")]
 pub(crate) use target::Destination;
 pub use target::PublishTarget;

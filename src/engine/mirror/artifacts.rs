@@ -7,7 +7,7 @@ use crate::digest::Digest;
 use crate::engine::pull::selection::Selection;
 use crate::error::Result;
 use crate::manifest::Manifest;
-use crate::publish::WrittenVersion;
+use crate::publish::{ArtifactWriter, WrittenVersion};
 use crate::source::verbatim::Verbatim;
 
 impl Mirroring<'_> {
@@ -63,13 +63,10 @@ impl Mirroring<'_> {
         &self,
         chosen: &Chosen,
         manifest: &Manifest,
+        writer: &dyn ArtifactWriter,
         verbatim: &Verbatim,
-    ) -> Result<Option<(WrittenVersion, u64)>> {
-        let Some(place) = self.opened.artifacts() else {
-            return Ok(None);
-        };
+    ) -> Result<(WrittenVersion, u64)> {
         let remote = &chosen.offer.remote;
-        let writer = place.of_model(&remote.model.name().to_string())?;
         let copied = self.copy_parts(&Parts {
             chosen,
             manifest: &verbatim.blobs,
@@ -103,7 +100,7 @@ impl Mirroring<'_> {
                 verbatim.root.digest,
             )
         };
-        Ok(Some((version, copied.bytes_fetched)))
+        Ok((version, copied.bytes_fetched))
     }
 
     /// Says what copying an artifact would take.
@@ -111,16 +108,12 @@ impl Mirroring<'_> {
         &self,
         chosen: &Chosen,
         manifest: &Manifest,
+        writer: &dyn ArtifactWriter,
         verbatim: &Verbatim,
-    ) -> Result<Option<MirroredVersion>> {
-        let Some(place) = self.opened.artifacts() else {
-            return Ok(None);
-        };
-        let model = &chosen.offer.remote.model;
-        let writer = place.of_model(&model.name().to_string())?;
+    ) -> Result<MirroredVersion> {
         let has = |digest: &Digest, size_bytes| writer.has_blob(digest, size_bytes);
         let estimate = self.estimate_parts(chosen, &verbatim.blobs, &has)?;
-        Ok(Some(MirroredVersion {
+        Ok(MirroredVersion {
             files: manifest.files().len(),
             total_bytes: manifest.known_bytes(),
             chunks: estimate.count,
@@ -128,6 +121,6 @@ impl Mirroring<'_> {
             bytes_written: estimate.bytes_written,
             bytes_fetched: estimate.bytes_fetched,
             ..MirroredVersion::of(chosen, chosen.state, verbatim.root.digest)
-        }))
+        })
     }
 }

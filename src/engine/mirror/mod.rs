@@ -7,8 +7,9 @@
 //!    is not the source's, by `source_hash`. What is there is passed over, and its source asked for nothing more.
 //! 3. **Copy.** A version goes over as it is where source and mirror are of one kind: chunk by chunk ([`chunks`]), or an artifact
 //!    blob by blob ([`artifacts`]). What the mirror has is not fetched, what this store has comes from there, and the rest is
-//!    verified while it streams from the source to the mirror, without a copy in between. The files of any other version are in the store, or come into a partial first ([`files`]), because they can be
-//!    cut only when their content is known. Then that is removed.
+//!    verified while it streams from the source to the mirror, without a copy in between. The files of any other version are in
+//!    the store, or come into a partial first ([`files`]), because they can be cut only when their content is known. Then that is
+//!    removed.
 //!
 //! The index is replaced after each [batch](BATCH_BYTES) and at the end, also when the rest fails; that of a tar only at the end.
 
@@ -20,6 +21,7 @@ mod parts;
 mod passing;
 mod report;
 mod verify;
+mod way;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -230,7 +232,7 @@ impl Mirroring<'_> {
         let missing = self.describe(missing, &mut report)?;
         if !is_writing {
             for missing in &missing {
-                let version = self.estimate(missing)?;
+                let version = self.estimate(self.way(missing)?, missing)?;
                 report.versions.push(version);
             }
         } else {
@@ -335,43 +337,11 @@ impl Mirroring<'_> {
     fn copy(&self, missing: &Missing) -> Result<(WrittenVersion, MirroredVersion)> {
         let chosen = &missing.chosen;
         let model = &chosen.offer.remote.model;
-        let copied = self.copy_in_its_way(missing);
+        let copied = self.way(missing).and_then(|way| self.go(way, missing));
         let (written, bytes_fetched) =
             copied.map_err(|error| error.step(format!("mirror {model}")))?;
         let version = MirroredVersion::written(chosen, &written, bytes_fetched);
         Ok((written, version))
-    }
-
-    /// Copies a version as it is, if that is possible, or else its files; returns how much was fetched, too.
-    fn copy_in_its_way(&self, missing: &Missing) -> Result<(WrittenVersion, u64)> {
-        let Missing { chosen, manifest } = missing;
-        if let Some(registry) = self.opened.registry()
-            && is_in_chunks(chosen, manifest)
-        {
-            return self.copy_chunks(chosen, manifest, registry);
-        }
-        if let Some(verbatim) = self.verbatim(chosen)?
-            && let Some(copied) = self.copy_artifact(chosen, manifest, &verbatim)?
-        {
-            return Ok(copied);
-        }
-        self.copy_files(chosen, manifest)
-    }
-
-    /// Says what copying a version would take.
-    fn estimate(&self, missing: &Missing) -> Result<MirroredVersion> {
-        let Missing { chosen, manifest } = missing;
-        if let Some(registry) = self.opened.registry()
-            && is_in_chunks(chosen, manifest)
-        {
-            return self.estimate_chunks(chosen, manifest, registry);
-        }
-        if let Some(verbatim) = self.verbatim(chosen)?
-            && let Some(estimate) = self.estimate_artifact(chosen, manifest, &verbatim)?
-        {
-            return Ok(estimate);
-        }
-        Ok(self.estimate_files(chosen, manifest))
     }
 
     /// Lets others see what was written.
@@ -392,11 +362,4 @@ impl Mirroring<'_> {
         );
         is_of_disk || self.is_refused.load(Relaxed)
     }
-}
-
-/// Whether a version can go over chunk by chunk: it is what its source has under the same digest.
-fn is_in_chunks(chosen: &Chosen, manifest: &Manifest) -> bool {
-    manifest.chunk_bytes().is_some()
-        && manifest.has_sha256()
-        && manifest.digest() == chosen.offer.remote.manifest_digest
 }
