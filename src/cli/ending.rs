@@ -1,8 +1,7 @@
 //! How a command ends: its exit code, and what is printed if it failed.
 
-use std::error::Error as _;
-
 use clap::builder::styling::AnsiColor;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::failure::{CliError, CliResult};
@@ -11,6 +10,36 @@ use super::render::safe;
 use super::session::Session;
 use crate::error::{LockProblem, chain};
 use crate::{Error, ErrorKind};
+
+/// Prints a report with what failed in it, and ends the command: the first failure determines the exit code.
+pub(super) fn show_and_end<'a>(
+    session: &Session,
+    report: &impl Serialize,
+    failures: impl IntoIterator<Item = &'a Error> + Clone,
+    print: impl FnOnce() -> CliResult,
+) -> CliResult {
+    show(session, report, failures.clone(), print)?;
+    reported(failures)
+}
+
+/// Prints a report. The errors in it have hints with `--json`, as one on its own has.
+pub(super) fn show<'a>(
+    session: &Session,
+    report: &impl Serialize,
+    failures: impl IntoIterator<Item = &'a Error>,
+    print: impl FnOnce() -> CliResult,
+) -> CliResult {
+    if session.output.json {
+        advise(session, failures);
+    }
+    session.show(report, print)
+}
+
+/// Gives errors the hints that their documents have.
+pub(super) fn advise<'a>(session: &Session, errors: impl IntoIterator<Item = &'a Error>) {
+    let errors = errors.into_iter();
+    errors.for_each(|error| error.advise(&|error| hint(session, error)));
+}
 
 /// Ends a command after an error that `--json` has already printed in a report, but that is still to be printed as text.
 pub(super) fn failed(session: &Session, error: Error) -> CliResult {
@@ -119,12 +148,13 @@ pub(super) fn report(session: &Session, result: CliResult) -> u8 {
             error
         }
     };
-    let hint = hint(session, &error);
     if session.output.json {
-        print_json(session, &error, hint.as_deref(), document);
+        print_json(session, &error, document);
     } else {
         print(session, &error);
-        hint.iter().for_each(|hint| print_hint(session, hint));
+        hint(session, &error)
+            .iter()
+            .for_each(|hint| print_hint(session, hint));
         if let ErrorKind::NoSource = error.kind() {
             session.print_example_source();
         }
@@ -161,39 +191,9 @@ pub(super) fn print_hint(session: &Session, hint: &str) {
 }
 
 /// Prints an error in a document that may have more beside it.
-fn print_json(session: &Session, error: &Error, hint: Option<&str>, mut document: Value) {
-    document["error"] = json!({
-        "code": error.code(),
-        "message": chain(error),
-        "causes": causes(error),
-        "hint": hint,
-        "retry_after": error.retry_after().map(|wait| wait.as_secs()),
-    });
-    for (name, bytes) in error.kind().exact_bytes() {
-        document["error"][name] = bytes.into();
-    }
-    if let ErrorKind::Several { errors, .. } = error.kind() {
-        document["error"]["errors"] = json!(errors);
-    }
+fn print_json(session: &Session, error: &Error, mut document: Value) {
+    advise(session, [error]);
+    document["error"] = json!(error);
     // If this cannot be printed either, only the exit code tells.
     let _ = session.json(&document);
-}
-
-/// Lists what `message` joins to one line: the steps below the first, what went wrong, and its causes.
-fn causes(error: &Error) -> Vec<String> {
-    let lines = |error: &Error| [error.steps(), &[error.kind().to_string()]].concat();
-    let mut causes = match error.kind() {
-        ErrorKind::NotPublishable { findings } => findings.clone(),
-        _ => Vec::new(),
-    };
-    causes.extend_from_slice(&lines(error)[1..]);
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        match inner.downcast_ref() {
-            Some(error) => causes.extend(lines(error)),
-            None => causes.push(inner.to_string()),
-        }
-        cause = inner.source();
-    }
-    causes
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, ArgMatches, Command, value_parser};
 
 use super::args::{self, Which, all, flag, is_set, option};
-use super::ending::{LOCK_STALE, failed, reported};
+use super::ending::{LOCK_STALE, failed, reported, show};
 use super::failure::{CliError, CliResult};
 use super::session::Session;
 use super::several::{self, Named};
@@ -74,7 +74,14 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
             false => session.manager.lock(&options),
         }
     })?;
-    session.show(&report, || print(session, &report, is_check))?;
+    let entries = report.entries.iter();
+    let errors = entries.filter_map(|entry| match &entry.state {
+        LockState::Gone(error) | LockState::Unknown(error) => Some(error),
+        _ => None,
+    });
+    show(session, &report, errors, || {
+        print(session, &report, is_check)
+    })?;
     end(session, report, is_check)
 }
 

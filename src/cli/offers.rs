@@ -5,14 +5,14 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::ending::reported;
+use super::ending::{reported, show};
 use super::failure::CliResult;
 use super::render::{self, or_dash};
 use super::session::Session;
 use super::table::{Table, print_plain};
-use crate::ErrorKind;
 use crate::error::chain;
 use crate::remote::{Facts, LocalState, RegistryFailure, RemoteModel};
+use crate::{Error, ErrorKind};
 
 /// What sources offer, and what could not be read of it.
 #[derive(Serialize)]
@@ -45,7 +45,8 @@ pub(super) fn print_offers(session: &Session, offers: &Offers<'_>, detail: Detai
     let Offers {
         models, failures, ..
     } = *offers;
-    session.show(offers, || {
+    let errors = failures.iter().map(|failure| &failure.error);
+    show(session, offers, errors.clone(), || {
         let is_for_people = session.console.out_is_terminal && !session.output.quiet;
         match detail == Detail::SumsOfMany && models.len() > MANY && is_for_people {
             true => print_sums(session, models),
@@ -55,10 +56,9 @@ pub(super) fn print_offers(session: &Session, offers: &Offers<'_>, detail: Detai
         note_failures(session, failures);
         Ok(())
     })?;
-    let errors = failures.iter().map(|failure| &failure.error);
-    reported(
-        errors.filter(|error| !matches!(error.kind(), ErrorKind::NotSynced { source: None, .. })),
-    )
+    let is_unsynced =
+        |error: &&Error| matches!(error.kind(), ErrorKind::NotSynced { source: None, .. });
+    reported(errors.filter(|error| !is_unsynced(error)))
 }
 
 fn print_table(session: &Session, models: &[RemoteModel]) -> CliResult {

@@ -8,7 +8,7 @@ use clap::{Arg, ArgAction, ArgMatches};
 use serde::Serialize;
 
 use super::args::{self, Which, all, complete, positional, text};
-use super::ending::{print_hint, reported};
+use super::ending::{print_hint, show_and_end};
 use super::failure::{CliError, CliResult};
 use super::hint::hint;
 use super::session::Session;
@@ -310,7 +310,7 @@ impl Failures {
     ) -> CliResult {
         let errors = || self.failed.iter().map(|failure| &failure.error);
         let failed = &self.failed;
-        session.show(&Document { report, failed }, || {
+        show_and_end(session, &Document { report, failed }, errors(), || {
             print()?;
             let mut hints = BTreeSet::new();
             for error in errors() {
@@ -321,7 +321,6 @@ impl Failures {
                 }
             }
             Ok(())
-        })?;
-        reported(errors())
+        })
     }
 }

@@ -8,7 +8,7 @@ use clap::{ArgMatches, Command};
 
 use super::args::{self, flag, is_set, option, string};
 use super::console::Console;
-use super::ending::reported;
+use super::ending::show_and_end;
 use super::failure::CliResult;
 use super::meter::Meter;
 use super::render::safe;
@@ -63,11 +63,11 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
         };
         session.manager.sync(&options.progress(Arc::new(progress)))
     })?;
-    session.show(&report, || {
+    let errors = report.failed.iter().map(|failed| &failed.error);
+    show_and_end(session, &report, errors, || {
         printer.print(&report);
         sum_up(session, &report)
-    })?;
-    reported(report.failed.iter().map(|failed| &failed.error))
+    })
 }
 
 /// Prints what became of registries: of each as soon as it is known, and once.

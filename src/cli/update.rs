@@ -5,7 +5,7 @@ use std::fmt;
 use clap::{ArgMatches, Command};
 
 use super::args::{self, Which, flag, is_set};
-use super::ending::{failed, reported};
+use super::ending::{failed, reported, show};
 use super::failure::CliResult;
 use super::pulled::describe;
 use super::session::Session;
@@ -53,7 +53,14 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
         let (model, near) = (entry.model.to_string(), Vec::new());
         return Err(Error::from(ErrorKind::NotInstalled { model, near }).into());
     }
-    session.show(&report, || print(session, &report.entries, apply))?;
+    let entries = report.entries.iter();
+    let errors = entries.filter_map(|entry| match &entry.freshness {
+        Freshness::Gone(error) | Freshness::Unknown(error) => Some(error),
+        _ => None,
+    });
+    show(session, &report, errors, || {
+        print(session, &report.entries, apply)
+    })?;
     // The report has all models that could not be compared; the first of them decides how the command ends.
     let mut entries = report.entries.into_iter();
     let error = entries.find_map(|entry| match entry.freshness {

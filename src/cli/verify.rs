@@ -4,7 +4,7 @@ use clap::{ArgMatches, Command};
 
 use super::args;
 use super::args::{Which, flag, is_set, option, text};
-use super::ending::{DAMAGED, print_hint, reported};
+use super::ending::{DAMAGED, print_hint, show_and_end};
 use super::failure::{CliError, CliResult};
 use super::session::Session;
 use super::several::{self, Failures};
@@ -143,7 +143,8 @@ fn execute_registry(
         let options = options.progress(meter);
         session.manager.verify_registry(registry, &options)
     })?;
-    session.show(&report, || {
+    let errors = report.damaged.iter().map(|damaged| &damaged.error);
+    show_and_end(session, &report, errors, || {
         session.say(sum_of_registry(&report))?;
         for damaged in &report.damaged {
             session.warn(describe(damaged));
@@ -152,8 +153,7 @@ fn execute_registry(
             print_hint(session, MEND);
         }
         Ok(())
-    })?;
-    reported(report.damaged.iter().map(|damaged| &damaged.error))
+    })
 }
 
 fn sum_of_registry(report: &RegistryReport) -> String {

@@ -149,6 +149,7 @@
 //! assert_eq!(advise(&error), "pull whisper/tiny first; installed are [\"whisper/base\"]");
 //! ```
 
+mod document;
 mod io;
 mod kind;
 mod words;
@@ -157,9 +158,8 @@ use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
-
-use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 pub(crate) use io::{IoContext, is_missing};
 pub use kind::{AuthFailure, CertificateProblem, ErrorKind, LockProblem, TlsProblem};
@@ -231,6 +231,8 @@ struct Failed {
     steps: Vec<String>,
     /// What the message names, if no field of the kind has it.
     path: Option<PathBuf>,
+    /// What the user of a command can do about it, where one prints it.
+    hint: OnceLock<String>,
 }
 
 impl Error {
@@ -325,9 +327,8 @@ impl Error {
 
     /// Changes the kind and keeps the steps.
     pub(crate) fn map_kind(self, change: impl FnOnce(ErrorKind) -> ErrorKind) -> Self {
-        let Failed { kind, steps, path } = *self.0;
-        let kind = change(kind);
-        Self(Box::new(Failed { kind, steps, path }))
+        let kind = change(self.0.kind);
+        Self(Box::new(Failed { kind, ..*self.0 }))
     }
 
     /// States the path that the message names.
@@ -400,6 +401,7 @@ impl From<ErrorKind> for Error {
             kind,
             steps: Vec::new(),
             path: None,
+            hint: OnceLock::new(),
         }))
     }
 }
@@ -423,20 +425,6 @@ impl fmt::Display for Error {
             write!(f, "{step}: ")?;
         }
         self.kind().fmt(f)
-    }
-}
-
-/// Writes `code`, `message` and the numbers that it rounds: the form of an error inside a report.
-impl Serialize for Error {
-    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        let exact = self.kind().exact_bytes();
-        let mut fields = serializer.serialize_struct("Error", 2 + exact.len())?;
-        fields.serialize_field("code", self.code())?;
-        fields.serialize_field("message", &chain(self))?;
-        for (name, bytes) in exact {
-            fields.serialize_field(name, &bytes)?;
-        }
-        fields.end()
     }
 }
 

@@ -8,7 +8,7 @@ use super::project::{self, path_option};
 use super::{PATHS, READING, STATUS, notes};
 use crate::cli::Mount;
 use crate::cli::args::{self, all, list, option, positional, string};
-use crate::cli::ending::reported;
+use crate::cli::ending::show_and_end;
 use crate::cli::failure::CliResult;
 use crate::cli::session::Session;
 use crate::project::{AddOptions, AddReport};
@@ -96,8 +96,8 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
         project.add(&paths, &options.progress(meter))
     })?;
     notes::note_changes(session, &project);
-    session.show(&report, || print(session, &report))?;
-    reported(report.failed.iter().map(|failed| &failed.error))
+    let errors = report.failed.iter().map(|failed| &failed.error);
+    show_and_end(session, &report, errors, || print(session, &report))
 }
 
 fn print(session: &Session, report: &AddReport) -> CliResult {

@@ -7,7 +7,7 @@ use clap::{ArgMatches, Command, value_parser};
 use super::{READING, notes, project};
 use crate::cli::Mount;
 use crate::cli::args::{self, flag, is_set, positional};
-use crate::cli::ending::reported;
+use crate::cli::ending::show_and_end;
 use crate::cli::failure::CliResult;
 use crate::cli::session::Session;
 use crate::project::{ImportOptions, ImportReport};
@@ -49,8 +49,8 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
         }
     })?;
     notes::note_changes(session, &project);
-    session.show(&report, || print(session, &report))?;
-    reported(report.failed.iter().map(|failed| &failed.error))
+    let errors = report.failed.iter().map(|failed| &failed.error);
+    show_and_end(session, &report, errors, || print(session, &report))
 }
 
 fn print(session: &Session, report: &ImportReport) -> CliResult {

@@ -5,7 +5,7 @@ use clap::{ArgMatches, Command};
 use super::{READING, notes, project, remedy};
 use crate::Error;
 use crate::cli::args::{self, flag, is_set};
-use crate::cli::ending::{failed, reported};
+use crate::cli::ending::{failed, reported, show};
 use crate::cli::failure::CliResult;
 use crate::cli::session::Session;
 use crate::cli::{Mount, render};
@@ -42,7 +42,8 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
         }
     })?;
     notes::note_changes(session, &project);
-    session.show(&report, || {
+    let errors = report.failed.iter().map(|failed| &failed.error);
+    show(session, &report, errors.clone(), || {
         print(session, &report.difference)?;
         session.note_left_out(&report.left_out);
         notes::warn_failed(session, &report.failed);
@@ -56,7 +57,7 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
         let message = "something would be dropped: pass --force to allow it";
         return failed(session, Error::argument(message));
     }
-    reported(report.failed.iter().map(|failed| &failed.error))
+    reported(errors)
 }
 
 /// Counts what became, or would become, of all that was registered.

@@ -604,3 +604,63 @@ fn the_document_of_every_command() {
     run("registry publish <temp>/mine --to <temp>/public --alias latest --json");
     assert_snapshot("documents.txt", &text);
 }
+
+/// The errors in a document, wherever they are.
+fn errors_in(document: &Value) -> Vec<&Value> {
+    let below: Vec<&Value> = match document {
+        Value::Array(list) => list.iter().collect(),
+        Value::Object(fields) if fields.contains_key("code") => return vec![document],
+        Value::Object(fields) => fields.values().collect(),
+        _ => Vec::new(),
+    };
+    below.into_iter().flat_map(errors_in).collect()
+}
+
+#[test]
+fn an_error_in_a_report_says_what_one_on_its_own_says() {
+    let rack = Rack::with_model();
+    rack.publish("g/n v1", &[("n.bin", crate::support::bytes(3000, 3))]);
+    let lines = |lines: &[&str]| {
+        let temp = rack.temp.path().display().to_string();
+        for line in lines {
+            let ran = run_line(&mount(&rack), &line.replace("<temp>", &temp));
+            let document = ran.json();
+            let errors = errors_in(&document);
+            assert!(!errors.is_empty() && ran.code > 0, "{line}: {document}");
+            for error in errors {
+                assert!(error["message"].is_string(), "{line}: {document}");
+                assert!(error["causes"].is_array(), "{line}: {document}");
+                assert!(error["hint"].is_string(), "{line}: {document}");
+                assert!(error.get("retry_after").is_some(), "{line}: {document}");
+            }
+        }
+    };
+    run_line(&mount(&rack), "pull g/m@v1 g/n@v1").success();
+    let temp = rack.temp.path().display().to_string();
+    for line in [
+        "lock g/m@v1 --file <temp>/x.lock",
+        "mirror g/n@v1 --to <temp>/mirror",
+    ] {
+        run_line(&mount(&rack), &line.replace("<temp>", &temp)).success();
+    }
+    lines(&[
+        "pull g/nosuch --json",
+        "pull g/m@v1 g/nosuch@v1 --json",
+        "pull g/m@v1 g/nosuch@v1 --dry-run --json",
+        "verify g/m@v1 g/nosuch@v1 --json",
+        "remove g/nosuch@v1 g/nosuch@v2 --json -y",
+        "mirror g/m@v1 g/nosuch@v1 --to <temp>/mirror --json",
+    ]);
+    for file in crate::support::disk::names_in(&rack.temp.path().join("mirror").join("data")) {
+        flip(&rack.temp.path().join("mirror").join("data").join(file), 1);
+    }
+    lines(&["verify --registry <temp>/mirror --json"]);
+    rack.server
+        .rule(crate::support::server::Rule::any().status(404));
+    lines(&[
+        "list --remote --json",
+        "search m --remote --json",
+        "update --json",
+        "lock --json --check --file <temp>/x.lock",
+    ]);
+}

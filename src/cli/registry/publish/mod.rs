@@ -10,6 +10,7 @@ use clap::{ArgAction, ArgMatches, Command, value_parser};
 use super::project::{self, path_option};
 use super::{PATHS, READING, notes};
 use crate::cli::args::{self, Which, all, complete, flag, option, positional, text};
+use crate::cli::ending::advise;
 use crate::cli::failure::{CliError, CliResult};
 use crate::cli::hint::shell_quoted;
 use crate::cli::session::Session;
@@ -165,6 +166,7 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
 
 /// Ends with what failed, after what was published.
 fn partly(session: &Session, summary: PublishSummary, is_dry_run: bool) -> CliResult {
+    advise(session, summary.failed.iter().map(|failed| &failed.error));
     let document = serde_json::to_value(&summary);
     let document = document.map_err(|error| Error::internal(error.to_string()))?;
     match is_dry_run {
