@@ -11,8 +11,10 @@ use super::session::Session;
 use super::several::{self, Failures, Named};
 use super::table::Table;
 use super::{Mount, chunking, render};
+use crate::ModelRef;
 use crate::lock::DEFAULT_FILE;
 use crate::mirror::{MirrorOptions, MirrorReport, MirrorState, MirroredVersion, PublishTarget};
+use crate::relpath::listed;
 
 const TO: &str = "modelrack_to";
 
@@ -24,11 +26,12 @@ pub(super) const EXAMPLES: &str = "
     mirror 'hf/*' --to ./mirror --dry-run        show what it would take
 ";
 
-/// The document: what is in the mirror, without what failed.
+/// The document without what failed: what is in the mirror, and what is not for that reason.
 #[derive(Serialize)]
 struct Document<'a> {
     registry: &'a PublishTarget,
     models: &'a [MirroredVersion],
+    not_tried: &'a [ModelRef],
     bytes_archives: u64,
 }
 
@@ -116,11 +119,20 @@ fn show(session: &Session, mut report: MirrorReport, is_one: bool, is_dry_run: b
     let document = Document {
         registry: &report.registry,
         models: &report.versions,
+        not_tried: &report.not_tried,
         bytes_archives: report.bytes_archives,
     };
-    failures.show(session, &document, || match is_dry_run {
-        true => print_plan(session, &report),
-        false => print(session, &report),
+    failures.show(session, &document, || {
+        match is_dry_run {
+            true => print_plan(session, &report),
+            false => print(session, &report),
+        }?;
+        if !report.not_tried.is_empty() {
+            let models = report.not_tried.iter().map(ModelRef::to_string);
+            let models = listed(&models.collect::<Vec<_>>());
+            session.warn(format!("Not tried after what failed: {models}"));
+        }
+        Ok(())
     })
 }
 

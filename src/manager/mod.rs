@@ -512,10 +512,11 @@ pub trait Manager: Send + Sync + Debug {
     /// Copies versions of any source into one registry, which others pull from as from any other, and fetches nothing that is there.
     /// [`MirrorReport`] has an example, and the [`mirror`](crate::mirror) module says what stays the same.
     ///
-    /// What fails of one model is in the report, and the others are mirrored.
+    /// What fails of one model is in the report, and the others are mirrored. A target that takes nothing more, because its disk is
+    /// full or its bucket gone, is in the report as well, at the model that it did not take; the next ones are not tried.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] if nothing is named; [`ErrorKind::LockStale`]; those of a target that cannot be written.
+    /// [`ErrorKind::InvalidArgument`] if nothing is named; [`ErrorKind::LockStale`]; those of a target that cannot be opened.
     fn mirror(&self, to: &PublishTarget, options: &MirrorOptions) -> Result<MirrorReport> {
         unsupported("mirror")
     }

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::Ordering::Relaxed;
 
 use tracing::warn;
 
 use super::chosen::Chosen;
 use super::{MirroredVersion, Mirroring};
 use crate::engine::pull::HandOver;
-use crate::error::{Error, Result, chain};
+use crate::error::{Error, ErrorKind, Result, chain};
 use crate::manifest::Manifest;
 use crate::mutex::Mutex;
 use crate::publish::{Stream, Writing, WrittenVersion};
@@ -30,7 +31,9 @@ impl Mirroring<'_> {
             let installed = store.manifest(model, record.manifest_hash);
             match installed.and_then(|manifest| self.write(chosen, &manifest, &dir)) {
                 Ok(written) => return Ok((written, 0)),
-                Err(error) if error.is_cancelled() => return Err(error),
+                Err(error) if error.is_cancelled() || self.takes_no_more(&error) => {
+                    return Err(error);
+                }
                 Err(error) => {
                     warn!(error = %chain(&error), "{model} is mirrored from its source, because it cannot be from the store");
                 }
@@ -101,7 +104,26 @@ impl Mirroring<'_> {
             progress: Some(&*self.call.progress),
         };
         let metadata = remote.metadata.to_map();
-        self.opened
-            .write(&stream, &remote.model, metadata, &writing)
+        let model = &remote.model;
+        let written = self.opened.write(&stream, model, metadata, &writing);
+        written.inspect_err(|error| {
+            if self.opened.registry().is_some() && is_of_server(error) {
+                self.is_refused.store(true, Relaxed);
+            }
+        })
     }
+
+    /// Whether the mirror is full, or its server took nothing.
+    fn takes_no_more(&self, error: &Error) -> bool {
+        matches!(error.kind(), ErrorKind::InsufficientSpace { .. }) || self.is_refused.load(Relaxed)
+    }
+}
+
+/// Whether an error is what a server said, or that it said nothing.
+fn is_of_server(error: &Error) -> bool {
+    use ErrorKind::{Authentication, Network, RateLimited};
+    matches!(
+        error.kind(),
+        Authentication { .. } | Network { .. } | RateLimited { .. }
+    )
 }

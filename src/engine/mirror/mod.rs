@@ -11,11 +11,15 @@
 //!    the store, or come into a partial first ([`files`]), because they can be cut only when their content is known. Then that is
 //!    removed.
 //!
-//! The index is replaced after each [batch](BATCH_BYTES) and at the end, also when the rest fails; that of a tar only at the end.
+//! What fails of one version stops no other. A mirror that takes nothing more, because its disk is full or its bucket gone, ends the
+//! work: the report has what is in it by then, what failed, and what was not tried.
+//!
+//! The index is replaced after each [batch](copying::BATCH_BYTES) and at the end, also when the rest fails; that of a tar only at the end.
 
 mod artifacts;
 mod chosen;
 mod chunks;
+mod copying;
 mod files;
 mod parts;
 mod passing;
@@ -25,7 +29,7 @@ mod way;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::AtomicBool;
 
 use crate::engine::Engine;
 use crate::engine::pull::PullOptions;
@@ -48,11 +52,6 @@ pub use report::{FailedMirror, MirrorReport, MirrorState, MirroredVersion};
 pub use verify::{DamagedDocument, RegistryReport, VerifiedVersion, VerifyRegistryOptions};
 
 use chosen::{Chosen, Comparison};
-
-/// The index is replaced when this much was written since it was last: a kill costs no more than reading that again.
-const BATCH_BYTES: u64 = 1 << 30;
-/// And after so many versions, which may be small.
-const BATCH_VERSIONS: usize = 64;
 
 /// Which models to mirror, and how.
 ///
@@ -238,7 +237,7 @@ impl Mirroring<'_> {
         } else {
             let written = self.copy_all(&missing, &mut pending, &mut report);
             // What is complete is not lost with the rest.
-            let finished = self.finish(&mut pending);
+            let finished = self.finish(&mut pending, &mut report);
             written.and(finished)?;
         }
         report.sort();
@@ -297,69 +296,5 @@ impl Mirroring<'_> {
             }
         }
         Ok(missing)
-    }
-
-    fn copy_all(
-        &self,
-        missing: &[Missing],
-        pending: &mut Vec<WrittenVersion>,
-        report: &mut MirrorReport,
-    ) -> Result<()> {
-        let fetched = self.prefetch(missing)?;
-        report.bytes_archives = fetched.bytes;
-        let mut bytes = 0;
-        for missing in missing {
-            self.call.cancel.check()?;
-            match self.copy(missing) {
-                Ok((written, version)) => {
-                    bytes += written.bytes_written;
-                    pending.push(written);
-                    report.versions.push(version);
-                }
-                Err(error) if error.is_cancelled() || self.is_of_target(&error) => {
-                    return Err(error);
-                }
-                Err(error) => report.fail(missing.chosen.offer.remote.model.to_string(), error),
-            }
-            let is_full = pending.len() >= BATCH_VERSIONS || bytes >= BATCH_BYTES;
-            if is_full && !self.opened.is_in_one_pass() {
-                self.finish(pending)?;
-                bytes = 0;
-            }
-        }
-        if report.failed.is_empty() {
-            fetched.drop_files();
-        }
-        Ok(())
-    }
-
-    /// Copies one version into the mirror.
-    fn copy(&self, missing: &Missing) -> Result<(WrittenVersion, MirroredVersion)> {
-        let chosen = &missing.chosen;
-        let model = &chosen.offer.remote.model;
-        let copied = self.way(missing).and_then(|way| self.go(way, missing));
-        let (written, bytes_fetched) =
-            copied.map_err(|error| error.step(format!("mirror {model}")))?;
-        let version = MirroredVersion::written(chosen, &written, bytes_fetched);
-        Ok((written, version))
-    }
-
-    /// Lets others see what was written.
-    fn finish(&self, pending: &mut Vec<WrittenVersion>) -> Result<()> {
-        if pending.is_empty() {
-            return Ok(());
-        }
-        let mut versions = std::mem::take(pending);
-        self.opened.finish(self.options.shards, &mut versions)
-    }
-
-    /// Whether an error is not of one version, and would come again with the next.
-    fn is_of_target(&self, error: &Error) -> bool {
-        use crate::error::ErrorKind::{InsufficientSpace, Locked, Permission, Storage};
-        let is_of_disk = matches!(
-            error.kind(),
-            InsufficientSpace { .. } | Permission { .. } | Storage { .. } | Locked { .. }
-        );
-        is_of_disk || self.is_refused.load(Relaxed)
     }
 }

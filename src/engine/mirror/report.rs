@@ -1,5 +1,7 @@
 //! What mirroring did, or would do.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::chosen::{Chosen, There};
@@ -47,6 +49,9 @@ pub struct MirrorReport {
     pub versions: Vec<MirroredVersion>,
     /// What failed, in the order of names.
     pub failed: Vec<FailedMirror>,
+    /// The versions that are not in it, or not in their new state, because it took no more after what failed: in the order of
+    /// names.
+    pub not_tried: Vec<ModelRef>,
     /// Bytes of archives that were fetched for several models at once; the versions do not include them.
     pub bytes_archives: u64,
 }
@@ -115,6 +120,7 @@ impl MirrorReport {
             registry,
             versions: Vec::new(),
             failed: Vec::new(),
+            not_tried: Vec::new(),
             bytes_archives: 0,
         }
     }
@@ -137,7 +143,16 @@ impl MirrorReport {
         self.failed.push(FailedMirror { address, error });
     }
 
+    /// Takes out what was written, but is not in the mirror. What was there before still is.
+    pub(super) fn take_back(&mut self, models: &BTreeSet<ModelRef>) {
+        let is_there = |version: &MirroredVersion| {
+            version.state == MirrorState::Unchanged || !models.contains(&version.model)
+        };
+        self.versions.retain(is_there);
+    }
+
     pub(super) fn sort(&mut self) {
+        self.not_tried.sort();
         self.versions.sort_by(|a, b| a.model.cmp(&b.model));
         self.failed.sort_by(|a, b| a.address.cmp(&b.address));
     }

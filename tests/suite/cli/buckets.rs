@@ -5,7 +5,7 @@ use modelrack::cli::Mount;
 use super::{Ran, run_line};
 use crate::support::bytes;
 use crate::support::rack::Rack;
-use crate::support::registry::assert_sound;
+use crate::support::registry::{assert_sound, digest};
 use crate::support::s3::{BUCKET, S3};
 use crate::support::server::{Request, Rule};
 
@@ -224,6 +224,55 @@ fn a_bucket_that_vanishes_ends_with_5() {
                 .rule(Rule::when(is_late).status(404).body(gone));
         };
         assert_refused(&writing(), spoil, 5, said);
+    }
+}
+
+#[test]
+fn a_bucket_that_vanishes_or_refuses_in_the_middle_leaves_a_report() {
+    // The chunks of the second model are refused, or nothing is there any more by then.
+    for (is_gone, code, in_it) in [(false, 8, 1), (true, 5, 0)] {
+        let site = Site::new();
+        for (model, seed) in [("g/o v1", 6), ("g/p v1", 7)] {
+            site.machine.publish(model, &[("o.bin", bytes(5000, seed))]);
+        }
+        let content = bytes(5000, 6);
+        let chunks: Vec<String> = content.chunks(1024).map(digest).collect();
+        let is_gone_now = std::sync::atomic::AtomicBool::new(false);
+        let is_refused = move |request: &Request| {
+            use std::sync::atomic::Ordering::Relaxed;
+            let is_late = is_put(request) && chunks.iter().any(|it| request.path.contains(it));
+            if is_late {
+                is_gone_now.store(is_gone, Relaxed);
+            }
+            is_late || is_gone_now.load(Relaxed)
+        };
+        let (status, reason) = match is_gone {
+            true => (
+                404,
+                error("NoSuchBucket", "The specified bucket does not exist"),
+            ),
+            false => (403, error("AccessDenied", "Access Denied")),
+        };
+        let rule = Rule::when(is_refused).status(status).body(reason);
+        site.store.server.rule(rule);
+        let line = "mirror a/g/n@v1 a/g/o@v1 a/g/p@v1 --to s3://models/reg --json";
+        let ran = site.run(line);
+        assert_eq!(ran.code, code, "{ran:?}");
+        let report = ran.json();
+        let number = |list: &str| report[list].as_array().unwrap().len();
+        assert_eq!(number("models"), in_it, "{report}");
+        assert_eq!(
+            report["failed"].as_array().unwrap().last().unwrap()["address"],
+            "a/g/o v1"
+        );
+        assert!(report["failed"][0]["error"]["hint"].is_string(), "{report}");
+        assert_eq!(report["not_tried"][0]["model"], "p", "{report}");
+        assert_eq!(number("failed"), 2 - in_it, "{report}");
+        if !is_gone {
+            let text = site.run(&line.replace(" --json", ""));
+            let said = "Not tried after what failed: a/g/p v1";
+            assert!(text.err.contains(said), "{text:?}");
+        }
     }
 }
 

@@ -304,3 +304,51 @@ fn where_the_disk_of_a_mirror_is_full_the_hint_is_about_that_disk() {
     let hint = "hint: free some space there and try again";
     assert!(ran.err.contains(hint), "{ran:?}");
 }
+
+#[test]
+fn a_mirror_whose_disk_fills_up_tells_what_is_in_it() {
+    let Some((machine, disk)) = machine(4) else {
+        return;
+    };
+    let options = Publication {
+        chunk_bytes: 64 << 10,
+        ..Publication::default()
+    };
+    for (model, megabytes) in [("g/a v1", 1), ("g/b v1", 8), ("g/c v1", 1)] {
+        let file = ("m.bin", bytes(megabytes << 20, megabytes as u64));
+        machine.publish_as(model, &[file], &options);
+    }
+    let folder = disk.root.join("mirror").display().to_string();
+    let mirror = |models: &str| {
+        let mut command = rack(&machine, &format!("mirror {models} --to {folder} --json"));
+        command.env("RACK_MODELS_DIR", machine.temp.path().join("store"));
+        finish(command)
+    };
+    mirror("g/keep@v1").success();
+    let ran = mirror("g/*");
+    assert_eq!(ran.code, 7, "{ran:?}");
+    let report = ran.json();
+    let models = |list: &str| {
+        let list = report[list].as_array().unwrap().iter();
+        list.map(|of| of["model"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(models("models"), ["a", "keep"], "{report}");
+    assert_eq!(models("not_tried"), ["c"], "{report}");
+    let [failed] = report["failed"].as_array().unwrap().as_slice() else {
+        panic!("{report}");
+    };
+    assert_eq!(failed["address"], "g/b v1");
+    assert_eq!(failed["error"]["code"], "INSUFFICIENT_SPACE");
+    let hint = "free some space there and try again, or choose another place";
+    assert_eq!(failed["error"]["hint"], hint);
+    // What the report says is there can be pulled from there.
+    let line = format!("verify --registry {folder} --json");
+    let verified = finish(rack(&machine, &line)).success();
+    let verified: serde_json::Value = serde_json::from_str(&verified).unwrap();
+    assert_eq!(
+        verified["models"].as_array().unwrap().len(),
+        2,
+        "{verified}"
+    );
+}

@@ -71,8 +71,9 @@ fn a_bucket_that_fails_keeps_what_was_sent_and_names_nothing() {
     let to = PublishTarget::parse(format!("s3://{BUCKET}/a b")).unwrap();
     let options = MirrorOptions::default().models([address("g/m v1")]);
     let options = options.concurrency(1);
-    let error = manager.mirror(&to, &options).unwrap_err();
-    assert_eq!(error.code(), "AUTHENTICATION_ERROR");
+    let report = manager.mirror(&to, &options).unwrap();
+    assert_eq!(report.failed[0].error.code(), "AUTHENTICATION_ERROR");
+    assert!(report.versions.is_empty(), "{report:?}");
     assert!(store.change(|state| !state.objects.contains_key("a b/models.json")));
 
     store.server.clear_rules();
