@@ -87,7 +87,7 @@ impl FileSet {
                 .map_err(|_| Error::internal("a segment exceeds its buffer"))?;
             let (now, later) = rest.split_at(size);
             let open = self.open(segment.file)?;
-            platform::write_all_at(&open.file, now, segment.offset).at("write", &open.path)?;
+            open.write(now, segment.offset)?;
             if let Some(flusher) = &self.flusher {
                 flusher.written(&open, segment.size_bytes)?;
             }

@@ -175,9 +175,11 @@ impl HashState {
             && self.may_hash(range, written)
             && let Some(bytes) = early.take(self.until)
         {
+            early.set_draining(true);
             self.hash(&bytes);
             written.blocks.put_back(bytes);
         }
+        early.set_draining(false);
     }
 
     /// Hashes what came early and what is on disk, as far as there is no gap.
