@@ -268,6 +268,7 @@ mod model;
 mod modelstoml;
 mod mutex;
 mod near;
+mod oci;
 mod parse;
 mod platform;
 mod program;

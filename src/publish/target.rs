@@ -24,8 +24,8 @@ use crate::env::Environment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::call::Call;
 use crate::model::ModelRef;
+use crate::oci::is_tag;
 use crate::progress::CancelToken;
-use crate::source::oci::is_tag;
 use crate::url::{Scheme, Url};
 
 /// Where models are published: in a folder, which any static server can serve, or a tar of one, in a bucket, in an image

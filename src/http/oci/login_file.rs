@@ -24,7 +24,7 @@ use serde::Deserialize;
 
 use super::account::{Account, Login};
 use super::helper::{Answer, Helpers, program};
-use super::hub;
+use crate::oci::docker_hub;
 use crate::progress::CancelToken;
 
 /// What a file says.
@@ -87,13 +87,13 @@ impl LoginFile {
         cancel: &CancelToken,
         notes: &mut Vec<String>,
     ) -> Option<Account> {
-        let host = hub::canonical(host);
+        let host = docker_hub::canonical(host);
         let mut own = self.0.cred_helpers.iter().flatten();
-        let own = own.find(|(key, _)| hub::canonical(plain(key)) == host);
+        let own = own.find(|(key, _)| docker_hub::canonical(plain(key)) == host);
         let own = own.map(|(key, name)| (name, vec![&**key, host]));
         // Docker asks its store for the hub by the name that the hub had before; podman by its own.
         let servers = match host {
-            hub::NAME => vec![hub::LOGIN_KEY, hub::NAME],
+            docker_hub::NAME => vec![docker_hub::LOGIN_KEY, docker_hub::NAME],
             host => vec![host],
         };
         let store = self.0.creds_store.as_ref().map(|name| (name, servers));
@@ -121,7 +121,7 @@ impl LoginFile {
         let Some(auths) = &self.0.auths else {
             return Ok(None);
         };
-        let whole = format!("{}/{repository}", hub::canonical(host));
+        let whole = format!("{}/{repository}", docker_hub::canonical(host));
         let mut wanted = whole.trim_end_matches('/');
         loop {
             // One without a scheme comes before one with it.
@@ -148,9 +148,9 @@ fn is_key_of(key: &str, wanted: &str) -> bool {
     match key.split_once('/') {
         Some((host, rest)) => {
             let wanted = wanted.split_once('/');
-            wanted.is_some_and(|(name, path)| name == hub::canonical(host) && path == rest)
+            wanted.is_some_and(|(name, path)| name == docker_hub::canonical(host) && path == rest)
         }
-        None => hub::canonical(key) == wanted,
+        None => docker_hub::canonical(key) == wanted,
     }
 }
 

@@ -21,7 +21,6 @@ mod account;
 mod area;
 mod challenge;
 mod helper;
-pub(crate) mod hub;
 mod login_file;
 mod realm;
 mod reason;
@@ -46,6 +45,7 @@ use crate::http::outgoing::Outgoing;
 use crate::http::reason::Reason;
 use crate::http::transport::Response;
 use crate::mutex::Mutex;
+use crate::oci::docker_hub;
 use crate::secret::Secret;
 use crate::url::Url;
 
@@ -218,7 +218,7 @@ impl RegistryAuthority {
 
     /// The name that people log in to.
     fn name(&self) -> &str {
-        hub::canonical(self.registry.authority())
+        docker_hub::canonical(self.registry.authority())
     }
 
     fn realm(&self, challenge: &BearerChallenge) -> Result<Url, Failure> {

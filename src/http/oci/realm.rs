@@ -1,11 +1,12 @@
 //! Token services: which a registry may name, and which may learn what its users are known by.
 
+use crate::oci::docker_hub;
 use crate::url::{Scheme, Url};
 
 /// Token services that are on another host than their registry, by the host of the registry.
 const SERVICES: [(&str, &str); 3] = [
     // https://distribution.github.io/distribution/spec/auth/token/
-    (super::hub::API_HOST, "auth.docker.io"),
+    (docker_hub::API_HOST, "auth.docker.io"),
     // https://docs.gitlab.com/administration/packages/container_registry/: the token service is GitLab itself.
     ("registry.gitlab.com", "gitlab.com"),
     // The challenge of https://registry.digitalocean.com/v2/, as its users report it.

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use super::account::Account;
 use super::helper::Helpers;
-use super::hub;
 use super::login_file::LoginFile;
 use crate::env::Environment;
+use crate::oci::docker_hub;
 use crate::progress::CancelToken;
 use crate::small_file::read_small;
 
@@ -59,7 +59,7 @@ pub(super) fn search(
         };
         match found {
             Ok(None) => {
-                let name = hub::canonical(host);
+                let name = docker_hub::canonical(host);
                 search
                     .looked_at
                     .push(format!("{shown} has no login for {name}"));

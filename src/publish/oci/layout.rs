@@ -1,34 +1,22 @@
-//! Writing into an image layout: a registry in a folder, which other tools copy from and to ([image specification]).
-//!
-//! | path | holds |
-//! |---|---|
-//! | `oci-layout` | the version of the format |
-//! | `index.json` | the manifests, each with its tag as an annotation |
-//! | `blobs/sha256/<digest>` | manifests, configurations and layers |
-//!
-//! [image specification]: https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md
+//! Writing into an image [layout](crate::oci::layout): a registry in a folder, which other tools copy from and to.
 
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::{ArtifactWriter, MAX_DESCRIPTORS, MAX_DOCUMENT_BYTES};
+use super::ArtifactWriter;
 use crate::digest::Digest;
 use crate::disk::write::{remove_abandoned, replace_file};
 use crate::error::{Error, IoContext, Result};
 use crate::http::transport::Payload;
 use crate::model::address_of_folder;
+use crate::oci::layout::{INDEX, LAYOUT, REF_NAME};
+use crate::oci::{INDEX_TYPES, MAX_DESCRIPTORS, MAX_DOCUMENT_BYTES, read_digest};
 use crate::progress::CancelToken;
 use crate::publish::folder::{has_size, is_document, put_document};
 use crate::small_file::read_small;
 use crate::source::verbatim::TypedDocument;
 use crate::store::lock::{FileLock, RECORD_LIMIT};
-
-/// The annotation with the tag of a manifest.
-const REF_NAME: &str = "org.opencontainers.image.ref.name";
-/// The file that says that a folder is a layout.
-pub(super) const LAYOUT: &str = "oci-layout";
-const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 /// Writes artifacts into an image layout.
 #[derive(Debug)]
@@ -48,7 +36,7 @@ impl LayoutWriter {
     }
 
     fn index_path(&self) -> PathBuf {
-        self.folder.join("index.json")
+        self.folder.join(INDEX)
     }
 
     fn read_index(&self) -> Result<Option<Value>> {
@@ -67,7 +55,7 @@ fn blobs(layout: &Path) -> PathBuf {
 
 /// Removes what killed processes left in a layout.
 pub(super) fn tidy(layout: &Path) {
-    remove_abandoned(layout, |name| [LAYOUT, "index.json"].contains(&name));
+    remove_abandoned(layout, |name| [LAYOUT, INDEX].contains(&name));
     remove_abandoned(&blobs(layout), is_document);
 }
 
@@ -92,11 +80,7 @@ pub(super) fn tagged(index: &Value, name: Option<&str>, reference: &str) -> Opti
     let found = manifests.iter().rfind(|it| {
         it["annotations"][REF_NAME] == *tag || reference.contains(':') && it["digest"] == *reference
     })?;
-    found["digest"]
-        .as_str()?
-        .strip_prefix("sha256:")?
-        .parse()
-        .ok()
+    read_digest(found["digest"].as_str()?).ok()
 }
 
 /// What a tag is called in an index; `name` stands before it where a layout has several models.
@@ -151,7 +135,7 @@ pub(super) fn version() -> String {
 }
 
 pub(super) fn empty_index() -> Value {
-    json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": []})
+    json!({"schemaVersion": 2, "mediaType": INDEX_TYPES[0], "manifests": []})
 }
 
 impl ArtifactWriter for LayoutWriter {

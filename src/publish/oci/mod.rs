@@ -8,6 +8,7 @@ mod layout;
 mod modelpack;
 #[cfg(feature = "author")]
 mod rehearsal;
+mod repositories;
 mod tar;
 mod upload;
 
@@ -27,24 +28,23 @@ use crate::error::{Error, Result};
 use crate::http::call::Call;
 use crate::http::transport::Payload;
 use crate::model::ModelRef;
+use crate::oci::{MAX_DESCRIPTORS, MAX_DOCUMENT_BYTES, is_tag};
 use crate::progress::{CancelToken, Step, Task};
 use crate::publish::chunked::{PublishedVersion, Stream, Writing, WrittenVersion};
 use crate::publish::counted::Counted;
 #[cfg(feature = "author")]
 use crate::publish::rehearsal::Rehearsed;
 use crate::publish::tar::is_tar;
-use crate::relpath::below;
 use crate::size::sizes_apart;
 use crate::source::at_once;
-use crate::source::oci::{MAX_DESCRIPTORS, MAX_DOCUMENT_BYTES, PushRegistry, is_tag};
 use crate::source::verbatim::TypedDocument;
 
 use layout::LayoutWriter;
 use modelpack::{Artifact, Layer, MANIFEST, mirrored};
 #[cfg(feature = "author")]
 use rehearsal::RehearsedRepository;
+use repositories::Repositories;
 use tar::TarLayout;
-use upload::{Pushed, RepositoryWriter};
 
 /// Puts the artifacts of one repository where it is. Many threads use it at once.
 pub(crate) trait ArtifactWriter: Send + Sync + fmt::Debug {
@@ -102,16 +102,6 @@ enum Place {
     Registry(Box<Repositories>),
 }
 
-/// Repositories of a registry.
-struct Repositories {
-    registry: PushRegistry,
-    /// A repository, or what the names of all begin with.
-    path: String,
-    /// Authorized for the registry.
-    call: Call,
-    pushed: Arc<Pushed>,
-}
-
 impl ArtifactPlace {
     /// An image layout in a folder or a tar.
     pub(super) fn layout(path: PathBuf, cancel: &CancelToken, is_rehearsal: bool) -> Result<Self> {
@@ -160,13 +150,7 @@ impl ArtifactPlace {
         call: &Call,
         environment: &Environment,
     ) -> Result<Self> {
-        let registry = PushRegistry::open(host, environment)?;
-        let repositories = Repositories {
-            call: call.authorized(Some(registry.authority())),
-            registry,
-            path: path.to_owned(),
-            pushed: Arc::default(),
-        };
+        let repositories = Repositories::open(host, path, call, environment)?;
         Ok(Self {
             place: Place::Registry(Box::new(repositories)),
             tag: None,
@@ -228,24 +212,11 @@ impl ArtifactPlace {
 
     fn writer_of(&self, name: &str) -> Result<Box<dyn ArtifactWriter>> {
         let own = (!self.is_repository).then_some(name);
-        let repositories = match &self.place {
-            Place::Layout(folder) => return Ok(Box::new(LayoutWriter::new(folder, own))),
-            Place::Tar(tar) => return Ok(Box::new(tar.writer(own))),
-            Place::Registry(repositories) => repositories,
-        };
-        let Repositories { registry, path, .. } = &**repositories;
-        let (name, base) = match self.is_repository {
-            true => registry.repository(path)?,
-            // Registries know no capitals; no two models of a source differ in them alone.
-            false => registry.repository(&below(path, &name.to_ascii_lowercase()))?,
-        };
-        Ok(Box::new(RepositoryWriter {
-            base,
-            host: registry.host().to_owned(),
-            name,
-            call: repositories.call.clone(),
-            registry: repositories.pushed.clone(),
-        }))
+        Ok(match &self.place {
+            Place::Layout(folder) => Box::new(LayoutWriter::new(folder, own)),
+            Place::Tar(tar) => Box::new(tar.writer(own)),
+            Place::Registry(repositories) => Box::new(repositories.writer(own)?),
+        })
     }
 }
 

@@ -11,20 +11,14 @@ use serde_json::{Map, Value, json};
 use crate::catalog::Metadata;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::oci::{FILE_PATH, MANIFEST_TYPES, METADATA, SOURCE, TITLE};
 use crate::relpath::RelPath;
 
 /// The media types of ModelPack 0.0.7 and of the image specification 1.1.
 const ARTIFACT: &str = "application/vnd.cncf.model.manifest.v1+json";
 pub(super) const CONFIG: &str = "application/vnd.cncf.model.config.v1+json";
-pub(super) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-
-/// The annotations that name a file: that of ModelPack, and that which other tools know.
-const FILE_PATH: &str = "org.cncf.model.filepath";
-const TITLE: &str = "org.opencontainers.image.title";
-/// Everything that is known of the model, as JSON: what the configuration of ModelPack has no place for is not lost.
-const METADATA: &str = crate::source::oci::METADATA_ANNOTATION;
-/// Which state of a source it is, in a mirror.
-const SOURCE: &str = crate::source::oci::SOURCE_ANNOTATION;
+/// What its manifest is.
+pub(super) const MANIFEST: &str = MANIFEST_TYPES[0];
 
 /// What ModelPack calls a fact, and where its configuration has it.
 const FACTS: [(&str, &str, &str); 11] = [
@@ -42,7 +36,7 @@ const FACTS: [(&str, &str, &str); 11] = [
 ];
 /// The facts that are annotations, too, for those who know no ModelPack.
 const ANNOTATIONS: [(&str, &str); 5] = [
-    ("name", "org.opencontainers.image.title"),
+    ("name", TITLE),
     ("version", "org.opencontainers.image.version"),
     ("description", "org.opencontainers.image.description"),
     ("license", "org.opencontainers.image.licenses"),
@@ -174,6 +168,7 @@ fn annotations(metadata: &Metadata) -> Result<Map<String, Value>> {
         }
     }
     if !metadata.is_empty() {
+        // What the configuration of ModelPack has no place for is not lost.
         let json = String::from_utf8(to_json(metadata)?);
         let json = json.map_err(|error| Error::internal(error.to_string()))?;
         annotations.insert(METADATA.to_owned(), json.into());

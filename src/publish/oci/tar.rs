@@ -5,17 +5,17 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::layout::{LAYOUT, Tagging, address, empty_index, tagged, version};
-use super::{ArtifactWriter, MAX_DOCUMENT_BYTES};
+use super::ArtifactWriter;
+use super::layout::{Tagging, address, empty_index, tagged, version};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::http::transport::Payload;
 use crate::mutex::Mutex;
+use crate::oci::MAX_DOCUMENT_BYTES;
+use crate::oci::layout::{INDEX, LAYOUT, blob_path};
 use crate::progress::CancelToken;
 use crate::publish::tar::TarWriter;
 use crate::source::verbatim::TypedDocument;
-
-const INDEX: &str = "index.json";
 
 /// A layout in a tar that is open for writing.
 #[derive(Debug)]
@@ -139,8 +139,4 @@ impl ArtifactWriter for TarLayoutWriter {
         index.json = json;
         Ok(())
     }
-}
-
-fn blob_path(digest: &Digest) -> String {
-    format!("blobs/sha256/{digest}")
 }

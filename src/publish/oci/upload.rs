@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use tracing::debug;
 
-use super::{ArtifactWriter, MAX_DOCUMENT_BYTES};
+use super::ArtifactWriter;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::Failure;
@@ -22,7 +22,7 @@ use crate::http::outgoing::Outgoing;
 use crate::http::retry::Fault;
 use crate::http::transport::{Method, Payload, Response};
 use crate::mutex::Mutex;
-use crate::source::oci::ACCEPT;
+use crate::oci::{ACCEPT, CONTENT_DIGEST, MAX_DOCUMENT_BYTES, Stated, blob_path};
 use crate::source::verbatim::TypedDocument;
 use crate::url::{Scheme, Url};
 
@@ -31,8 +31,6 @@ use crate::url::{Scheme, Url};
 const PIECE_BYTES: u64 = 16 << 20;
 /// Answers to HEAD of a blob that is kept somewhere else: it is there.
 const REDIRECTS: [u16; 5] = [301, 302, 303, 307, 308];
-/// Where a registry states which document a tag names.
-const CONTENT_DIGEST: &str = "docker-content-digest";
 
 /// Writes into one repository.
 #[derive(Debug)]
@@ -69,7 +67,7 @@ impl RepositoryWriter {
     }
 
     fn blob_url(&self, digest: &Digest) -> Url {
-        self.base.join(&format!("blobs/sha256:{digest}"))
+        self.base.join(&blob_path(digest))
     }
 
     /// Begins an upload; returns where it goes, or `None` if the registry took the blob from another repository.
@@ -186,18 +184,12 @@ impl RepositoryWriter {
     }
 
     /// Returns which manifest a tag names.
-    fn named_by(&self, url: &Url) -> Result<Named> {
+    fn named_by(&self, url: &Url) -> Result<Stated> {
         let found = self.retrying(url, |url| {
             let request = Outgoing::new(Method::Head, url).header("accept", ACCEPT);
             self.call.send(&request, &[404])
         })?;
-        if found.status == 404 {
-            return Ok(Named::Missing);
-        }
-        let digest = found.header(CONTENT_DIGEST).filter(|_| found.is_success());
-        let digest = digest.and_then(|digest| digest.trim().strip_prefix("sha256:"));
-        let digest = digest.and_then(|hex| hex.parse().ok());
-        Ok(digest.map_or(Named::Unknown, Named::Digest))
+        Ok(Stated::of(found.status, found.header(CONTENT_DIGEST)))
     }
 
     fn put(&self, url: &Url, manifest: &TypedDocument) -> Result<()> {
@@ -260,9 +252,9 @@ impl ArtifactWriter for RepositoryWriter {
 
     fn digest_of(&self, reference: &str) -> Result<Option<Digest>> {
         match self.named_by(&self.manifest_url(reference))? {
-            Named::Digest(digest) => Ok(Some(digest)),
-            Named::Missing => Ok(None),
-            Named::Unknown => {
+            Stated::Digest(digest) => Ok(Some(digest)),
+            Stated::Missing => Ok(None),
+            Stated::Unknown => {
                 let manifest = self.read_manifest(reference)?;
                 Ok(manifest.map(|json| Digest::of(&json)))
             }
@@ -272,14 +264,14 @@ impl ArtifactWriter for RepositoryWriter {
     fn put_part(&self, manifest: &TypedDocument) -> Result<()> {
         let url = self.manifest_url(&format!("sha256:{}", manifest.digest));
         match self.named_by(&url)? {
-            Named::Digest(digest) if digest == manifest.digest => Ok(()),
+            Stated::Digest(digest) if digest == manifest.digest => Ok(()),
             _ => self.put(&url, manifest),
         }
     }
 
     fn put_manifest(&self, manifest: &TypedDocument, tags: &[&str]) -> Result<()> {
         self.put_part(manifest)?;
-        let is_it = |named: &Named| *named == Named::Digest(manifest.digest);
+        let is_it = |named: &Stated| *named == Stated::Digest(manifest.digest);
         for tag in tags {
             let url = self.manifest_url(tag);
             if is_it(&self.named_by(&url)?) {
@@ -295,15 +287,6 @@ impl ArtifactWriter for RepositoryWriter {
         }
         Ok(())
     }
-}
-
-/// Which manifest a tag names.
-#[derive(Debug, PartialEq, Eq)]
-enum Named {
-    Digest(Digest),
-    Missing,
-    /// The registry does not say.
-    Unknown,
 }
 
 /// Whether a registry took a blob from another repository; otherwise, it began an upload. Some say 201 to both.

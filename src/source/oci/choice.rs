@@ -1,9 +1,8 @@
 //! Which manifest of an index is meant.
 
 use super::artifact::ArtifactKind;
-use super::platform::Platform;
-use super::wire::{Descriptor, Index, nested};
 use crate::error::{Error, ErrorKind, Result};
+use crate::oci::{Descriptor, Index, Platform, nested};
 
 /// What Docker adds to an index beside each image: how that was built.
 const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
@@ -16,15 +15,12 @@ impl Index {
     /// [`InvalidRef`](ErrorKind::InvalidRef) with the choices if several may be meant;
     /// [`Registry`](ErrorKind::Registry) if there is none, or if it is an index again.
     pub(super) fn choose(&self, platform: &Platform, model: &str) -> Result<&Descriptor> {
-        let all = self.manifests.iter();
-        let all: Vec<_> = all
-            .filter(|it| !it.annotations.contains_key(REFERENCE_TYPE))
-            .collect();
+        let mut all: Vec<_> = self.manifests.iter().collect();
+        all.retain(|it| !it.annotations.contains_key(REFERENCE_TYPE));
         let mut models = all.clone();
         models.retain(|it| {
-            it.artifact_type
-                .as_deref()
-                .is_some_and(ArtifactKind::is_of_models)
+            let stated = it.artifact_type.as_deref();
+            stated.is_some_and(ArtifactKind::is_of_models)
         });
         let pool = if models.is_empty() { all } else { models };
         let mut of_platform = pool.clone();
@@ -57,9 +53,9 @@ fn choice(model: &str, manifest: &Descriptor) -> String {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::wire::Document;
     use super::*;
     use crate::digest::Digest;
+    use crate::oci::Document;
 
     const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
     const INDEX: &str = "application/vnd.oci.image.index.v1+json";

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::place::{LAYOUT_SCHEME, RegistryPlace};
 use super::{Kind, Oci};
 use crate::error::{Error, Result};
+use crate::oci::{LAYOUT_SCHEME, RegistryPlace};
 use crate::source::{self, Context, Entry, Identity, Source};
 
 /// What addresses of places that are not configured begin with.

@@ -1,36 +1,23 @@
-//! An OCI layout: the documents of a registry in a folder or a tar, for places without a network, and for interchange with
-//! `oras`, `skopeo` and `podman` ([image layout]).
-//!
-//! ```text
-//! ├── oci-layout           says that it is one
-//! ├── index.json           the manifests, each with its tag as an annotation
-//! └── blobs/sha256/<hex>   manifests, configurations and layers
-//! ```
+//! An OCI [layout](crate::oci::layout) as a registry.
 //!
 //! It holds one repository as a rule, which is called like the folder or tar. A tag may also be a whole reference, as `podman`
 //! and containerd write them: then, that is the repository, with `_` in front of a port, as on disk; where it is the only one,
 //! the name of the folder stands for it, too. A tar is not unpacked: what is in it is read where it is.
-//!
-//! [image layout]: https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md
 
 use std::collections::BTreeSet;
 
 use super::DEFAULT_TAG;
-use super::place::RegistryPlace;
-use super::registry::{Documents, Named, Reference, get};
-use super::wire::{Descriptor, Document, MAX_DOCUMENT_BYTES};
+use super::registry::{Documents, Named, get};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::http::call::Call;
 use crate::http::network;
+use crate::oci::layout::{INDEX, REF_NAME, blob_path};
+use crate::oci::{Descriptor, Document, MAX_DOCUMENT_BYTES, RegistryPlace};
 
-const INDEX: &str = "index.json";
 /// Annotations with the name of a manifest, the whole one first: where one folder has several repositories, the other may be
 /// the tag alone.
-const NAMES: [&str; 2] = [
-    "io.containerd.image.name",
-    "org.opencontainers.image.ref.name",
-];
+const NAMES: [&str; 2] = ["io.containerd.image.name", REF_NAME];
 
 /// A layout while one operation uses it.
 #[derive(Debug)]
@@ -48,7 +35,7 @@ struct Tagged {
 
 impl Layout<'_> {
     /// The manifests that have tags; if one tag occurs twice, the last is the newest.
-    fn tagged(&self) -> Result<Vec<Tagged>> {
+    fn all(&self) -> Result<Vec<Tagged>> {
         let url = self.place.api.join(INDEX);
         let refuse = |message: &str| Error::registry(&self.place.api, message);
         let json = get(self.call, &url, MAX_DOCUMENT_BYTES, None)?;
@@ -108,12 +95,8 @@ fn name_of(manifest: &Descriptor) -> Option<&str> {
 }
 
 impl Documents for Layout<'_> {
-    fn resolve(&self, repository: &str, reference: Reference<'_>) -> Result<Option<Named>> {
-        let tag = match reference {
-            Reference::Digest(digest) => return self.manifest(repository, digest),
-            Reference::Tag(tag) => tag,
-        };
-        let tagged = self.tagged()?;
+    fn tagged(&self, repository: &str, tag: &str) -> Result<Option<Named>> {
+        let tagged = self.all()?;
         let meant = self.meant(&tagged, repository);
         let found = tagged
             .iter()
@@ -122,17 +105,10 @@ impl Documents for Layout<'_> {
             return Ok(None);
         };
         let url = self.place.api.join(&blob_path(&digest));
-        let missing = || {
-            network(
-                &url,
-                Some(404),
-                "the index names a manifest that is not there",
-                None,
-            )
-        };
-        self.manifest(repository, digest)?
-            .ok_or_else(missing)
-            .map(Some)
+        let message = "the index names a manifest that is not there";
+        let missing = || network(&url, Some(404), message, None);
+        let found = self.manifest(repository, digest)?.ok_or_else(missing)?;
+        Ok(Some(found))
     }
 
     fn manifest(&self, repository: &str, digest: Digest) -> Result<Option<Named>> {
@@ -146,7 +122,7 @@ impl Documents for Layout<'_> {
     }
 
     fn tags(&self, repository: &str) -> Result<Option<Vec<String>>> {
-        let tagged = self.tagged()?;
+        let tagged = self.all()?;
         let meant = self.meant(&tagged, repository);
         let tags = tagged.iter().filter(|it| it.repository == meant);
         let tags: BTreeSet<String> = tags.map(|it| it.tag.clone()).collect();
@@ -154,13 +130,8 @@ impl Documents for Layout<'_> {
     }
 
     fn catalogue(&self) -> Result<Option<Vec<String>>> {
-        let names = self.tagged()?.into_iter().map(|it| it.repository);
+        let names = self.all()?.into_iter().map(|it| it.repository);
         let names: BTreeSet<String> = names.collect();
         Ok(Some(names.into_iter().collect()))
     }
-}
-
-/// Where a blob is, below the folder.
-pub(super) fn blob_path(digest: &Digest) -> String {
-    format!("blobs/sha256/{digest}")
 }

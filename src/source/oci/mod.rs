@@ -9,12 +9,8 @@ mod artifact;
 mod choice;
 mod kind;
 mod layout;
-mod place;
-mod platform;
-mod push;
 mod registry;
 mod verbatim;
-mod wire;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -27,7 +23,11 @@ use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::authority::Authority;
 use crate::http::call::Call;
+use crate::http::oci::RegistryAuthority;
 use crate::manifest::Manifest;
+use crate::oci::{
+    Document, ImageManifest, Platform, RegistryPlace, blob_path, is_repository, missing_manifest,
+};
 use crate::relpath::listed;
 use crate::source::cache::RegistryCache;
 use crate::source::content_stores::content_stores;
@@ -38,24 +38,10 @@ use crate::source::{
 };
 use crate::url::Scheme;
 
-use crate::http::oci::RegistryAuthority;
 use artifact::Artifact;
 use layout::Layout;
-use place::{RegistryPlace, is_repository};
-use platform::Platform;
-use registry::{Documents, Named, Reference, Registry, blob_path};
-use wire::{Document, ImageManifest, missing_manifest};
+use registry::{Documents, Named, Reference, Registry};
 
-pub(crate) use {
-    place::is_tag,
-    push::PushRegistry,
-    wire::{ACCEPT, MAX_DESCRIPTORS, MAX_DOCUMENT_BYTES},
-};
-
-/// The annotation in which artifacts that this crate published have everything that is known of the model, as JSON.
-pub(crate) const METADATA_ANNOTATION: &str = "modelrack.metadata";
-/// The annotation in which artifacts of a mirror have the state of the source that they are.
-pub(crate) const SOURCE_ANNOTATION: &str = "modelrack.source";
 /// A registry or a layout; lists of tags are fetched at once.
 type Asked<'a> = dyn Documents + Sync + 'a;
 
@@ -227,13 +213,9 @@ impl Oci {
     ) -> Result<RemoteModel> {
         let full = self.identity.full_name(path);
         let manifest = self.image_manifest(registry, repository, &full, found)?;
-        let config = manifest.config_to_fetch();
-        let config = config.map(|config| {
-            let fetched = registry.blob(repository, config.digest, config.size_bytes)?;
-            Ok::<_, Error>(fetched.map(|config| config.json))
-        });
-        let config = config.transpose()?.flatten();
-        let artifact = Artifact::read(&manifest, config.as_deref(), &found.url)?;
+        let config = config(registry, repository, &manifest)?;
+        let config = config.as_ref().map(|config| &*config.json);
+        let artifact = Artifact::read(&manifest, config, &found.url)?;
         let model = self.identity.model(path, version, &self.place.api)?;
         let contents = artifact.listing(&found.url)?;
         let commit = format!("sha256:{}", found.digest);
@@ -256,7 +238,7 @@ impl Oci {
         found: &Named,
     ) -> Result<ImageManifest> {
         let index = match Document::parse(&found.json, &found.url)? {
-            Document::Manifest(manifest) => return Ok(*manifest),
+            Document::Manifest(manifest) => return Ok(manifest),
             Document::Index(index) => index,
         };
         let chosen = index.choose(&Platform::current(), full)?;
@@ -280,6 +262,18 @@ impl Oci {
             is_named_only: true,
             ..RemoteModel::new(model, &*self.identity.key, Digest::of(tag.as_bytes()))
         })
+    }
+}
+
+/// Fetches the configuration of an artifact, if it says something about the model.
+fn config(
+    registry: &Asked<'_>,
+    repository: &str,
+    manifest: &ImageManifest,
+) -> Result<Option<Named>> {
+    match manifest.config_to_fetch() {
+        Some(config) => registry.blob(repository, config.digest, config.size_bytes),
+        None => Ok(None),
     }
 }
 
@@ -366,15 +360,14 @@ impl Source for Oci {
             return Ok(None);
         };
         self.with_registry(call, |registry| {
-            self.read_verbatim(registry, &pin.repo, model, digest)
-                .map(Some)
+            verbatim::read(registry, &pin.repo, model, digest).map(Some)
         })
     }
 
     /// What was locked elsewhere is in the repository that is called like the model here, as in a mirror, or like that one.
     fn places(&self, _: &Call, model: &RemoteModel, _: Route) -> Result<Places> {
         let (bases, path): (Vec<_>, fn(&Digest) -> String) = match self.place.is_layout() {
-            true => (vec![self.place.api.clone()], layout::blob_path),
+            true => (vec![self.place.api.clone()], crate::oci::layout::blob_path),
             false => {
                 let own = self.repository_of(model);
                 let pinned = model.pin.as_deref().map(|pin| pin.repo.clone());

@@ -11,20 +11,20 @@ use std::slice;
 use serde::Deserialize;
 use tracing::{debug, warn};
 
-use super::place::{RegistryPlace, is_repository, is_tag};
-use super::wire::{ACCEPT, MAX_DOCUMENT_BYTES, read_digest};
 use crate::digest::{Digest, check_digest};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::call::Call;
 use crate::http::outgoing::Outgoing;
 use crate::http::retry::Fault;
-use crate::http::transport::{Method, Response};
+use crate::http::transport::Method;
 use crate::http::{Failure, GetOptions};
+use crate::oci::{
+    ACCEPT, CONTENT_DIGEST, MAX_DOCUMENT_BYTES, RegistryPlace, Stated, blob_path, is_repository,
+    is_tag, read_digest, stated_digest,
+};
 use crate::source::cache::RegistryCache;
 use crate::url::Url;
 
-/// Where a registry states which document its answer is about.
-const CONTENT_DIGEST: &str = "docker-content-digest";
 /// What registries tell about the limits of requests.
 const LIMITS: [&str; 3] = [
     "ratelimit-limit",
@@ -66,14 +66,11 @@ pub(super) enum Reference<'a> {
     Digest(Digest),
 }
 
+/// A page of a list: of tags, or of repositories.
 #[derive(Deserialize)]
-struct TagsWire {
+struct PageWire {
+    #[serde(alias = "repositories")]
     tags: Option<Vec<String>>,
-}
-
-#[derive(Deserialize)]
-struct CatalogueWire {
-    repositories: Option<Vec<String>>,
 }
 
 impl<'a> Reference<'a> {
@@ -92,7 +89,15 @@ impl<'a> Reference<'a> {
 /// What is asked of a registry, wherever that is.
 pub(super) trait Documents {
     /// Fetches what a reference names; `None` if there is no such tag, manifest or repository.
-    fn resolve(&self, repository: &str, reference: Reference<'_>) -> Result<Option<Named>>;
+    fn resolve(&self, repository: &str, reference: Reference<'_>) -> Result<Option<Named>> {
+        match reference {
+            Reference::Tag(tag) => self.tagged(repository, tag),
+            Reference::Digest(digest) => self.manifest(repository, digest),
+        }
+    }
+
+    /// Fetches what a tag names.
+    fn tagged(&self, repository: &str, tag: &str) -> Result<Option<Named>>;
 
     /// Fetches a manifest or an index.
     fn manifest(&self, repository: &str, digest: Digest) -> Result<Option<Named>>;
@@ -108,20 +113,16 @@ pub(super) trait Documents {
 }
 
 impl Documents for Registry<'_> {
-    fn resolve(&self, repository: &str, reference: Reference<'_>) -> Result<Option<Named>> {
-        let tag = match reference {
-            Reference::Digest(digest) => return self.manifest(repository, digest),
-            Reference::Tag(tag) => tag,
-        };
+    fn tagged(&self, repository: &str, tag: &str) -> Result<Option<Named>> {
         let url = self.place.url(repository, &format!("manifests/{tag}"));
         let name = format!("{repository}:{tag}");
         // HEAD spares the manifest where that is here, and is one request more where it is not.
         let known = self.cache.named(&name);
         let known = known.filter(|digest| self.cache.document(digest).is_some());
         let found = match known.map(|_| self.head(&url)).transpose()? {
-            Some(Head::Digest(digest)) => self.manifest(repository, digest)?,
-            Some(Head::Missing) => return Ok(None),
-            Some(Head::Unknown) | None => None,
+            Some(Stated::Digest(digest)) => self.manifest(repository, digest)?,
+            Some(Stated::Missing) => return Ok(None),
+            Some(Stated::Unknown) | None => None,
         };
         // The tag may have moved since, and what it named may be gone.
         let found = match found {
@@ -152,29 +153,17 @@ impl Documents for Registry<'_> {
 
     fn tags(&self, repository: &str) -> Result<Option<Vec<String>>> {
         let url = self.place.url(repository, "tags/list");
-        let tags = self.pages(&url, |json, url| {
-            let page: TagsWire = serde_json::from_slice(json).map_err(|error| {
-                Error::registry_from(url, "the list of tags is malformed", error)
-            })?;
-            let mut tags = page.tags.unwrap_or_default();
-            tags.retain(|tag| is_tag(tag) && !is_of_referrers(tag));
-            Ok(tags)
-        });
-        missing_as_none(tags)
+        missing_as_none(self.pages(&url, "the list of tags", |tag| {
+            is_tag(tag) && !is_of_referrers(tag)
+        }))
     }
 
     fn catalogue(&self) -> Result<Option<Vec<String>>> {
         if self.place.has_no_catalogue() {
             return Ok(None);
         }
-        let names = self.pages(&self.place.api.join("_catalog"), |json, url| {
-            let page: CatalogueWire = serde_json::from_slice(json)
-                .map_err(|error| Error::registry_from(url, "the catalogue is malformed", error))?;
-            let mut names = page.repositories.unwrap_or_default();
-            names.retain(|name| is_repository(name));
-            Ok(names)
-        });
-        match names {
+        let url = self.place.api.join("_catalog");
+        match self.pages(&url, "the catalogue", is_repository) {
             Err(error) if matches!(error.status(), Some(404 | 405 | 501)) => Ok(None),
             names => names.map(Some),
         }
@@ -197,8 +186,8 @@ impl Registry<'_> {
         Ok(json.map(|json| Named { digest, json, url }))
     }
 
-    /// Asks which document a tag names, without fetching it.
-    fn head(&self, url: &Url) -> Result<Head> {
+    /// Asks which document a tag names, without fetching it; nothing is known of that if the request cannot be sent.
+    fn head(&self, url: &Url) -> Result<Stated> {
         let also = [&WITHOUT_HEAD[..], &[404]].concat();
         let answered = self.call.retrying(slice::from_ref(url), |_, url| {
             let request = Outgoing::new(Method::Head, url).header("accept", ACCEPT);
@@ -209,19 +198,16 @@ impl Registry<'_> {
             }
         })?;
         let Some(response) = answered else {
-            return Ok(Head::Unknown);
+            return Ok(Stated::Unknown);
         };
         tell_limits(url, &response.headers);
-        Ok(Head::of(&response))
+        let stated = response.header(CONTENT_DIGEST);
+        Ok(Stated::of(response.status, stated))
     }
 
-    /// Reads a list that comes in pages; returns the names in it, sorted.
-    fn pages(
-        &self,
-        first: &Url,
-        read: impl Fn(&[u8], &Url) -> Result<Vec<String>>,
-    ) -> Result<Vec<String>> {
-        let mut url = first.with_query(&format!("n={PAGE_NAMES}"));
+    /// Reads a list that comes in pages; returns the names in it that can be such, sorted.
+    fn pages(&self, list: &Url, what: &str, is_name: fn(&str) -> bool) -> Result<Vec<String>> {
+        let mut url = list.with_query(&format!("n={PAGE_NAMES}"));
         let mut names = BTreeSet::new();
         for _ in 0..MAX_PAGES {
             let (json, next) = self.call.retrying(slice::from_ref(&url), |_, url| {
@@ -229,7 +215,11 @@ impl Registry<'_> {
                 let json = body.read_whole(MAX_DOCUMENT_BYTES, &self.call.cancel)?;
                 Ok((json, body.next.take()))
             })?;
-            names.extend(read(&json, &url)?);
+            let page: PageWire = serde_json::from_slice(&json).map_err(|error| {
+                Error::registry_from(&url, format!("{what} is malformed"), error)
+            })?;
+            let page = page.tags.unwrap_or_default().into_iter();
+            names.extend(page.filter(|name| is_name(name)));
             let Some(next) = next else {
                 return Ok(names.into_iter().collect());
             };
@@ -277,38 +267,9 @@ pub(super) fn get(
     missing_as_none(fetched)
 }
 
-/// What HEAD says of a tag.
-enum Head {
-    Digest(Digest),
-    Missing,
-    /// The server does not say, or the request cannot be sent.
-    Unknown,
-}
-
-impl Head {
-    fn of(response: &Response) -> Self {
-        let digest = response.header(CONTENT_DIGEST).and_then(stated_digest);
-        match (response.status, digest) {
-            (404, _) => Self::Missing,
-            (200, Some(digest)) => Self::Digest(digest),
-            _ => Self::Unknown,
-        }
-    }
-}
-
-/// Reads what a registry states; `None` if it is of a kind that cannot be compared.
-fn stated_digest(text: &str) -> Option<Digest> {
-    read_digest(text.trim()).ok()
-}
-
 fn header<'h>(headers: &'h [(String, String)], name: &str) -> Option<&'h str> {
     let mut headers = headers.iter();
     headers.find_map(|(other, value)| (other == name).then_some(value.as_str()))
-}
-
-/// Where a blob is, below its repository.
-pub(super) fn blob_path(digest: &Digest) -> String {
-    format!("blobs/sha256:{digest}")
 }
 
 /// Whether a tag only holds what refers to a manifest, where a registry has no interface for that: `sha256-<hex>`, perhaps with

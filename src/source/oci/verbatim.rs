@@ -7,14 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tracing::warn;
 
-use super::platform::Platform;
-use super::registry::{Named, Reference};
-use super::wire::{Descriptor, Document, ImageManifest, Index, missing_manifest};
-use super::{Asked, Oci};
+use super::registry::Named;
+use super::{Asked, config};
 use crate::catalog::RemoteModel;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::{Manifest, ManifestFile, RelPath};
+use crate::oci::{Descriptor, Document, ImageManifest, Index, Platform, missing_manifest};
 use crate::source::at_once;
 use crate::source::verbatim::{TypedDocument, Verbatim};
 
@@ -29,62 +28,48 @@ struct Part {
     manifest: ImageManifest,
 }
 
-impl Oci {
-    /// Reads all documents of a version that was found.
-    pub(super) fn read_verbatim(
-        &self,
-        registry: &Asked<'_>,
-        repository: &str,
-        remote: &RemoteModel,
-        digest: Digest,
-    ) -> Result<Verbatim> {
-        let gone = || missing_manifest(format!("{repository}@sha256:{digest}"));
-        let root = registry.manifest(repository, digest)?.ok_or_else(gone)?;
-        let document = Document::parse(&root.json, &root.url)?;
-        let media_type = document.media_type();
-        let index = match document {
-            Document::Manifest(manifest) => {
-                let document = typed(root, media_type);
-                let part = Part {
-                    document: document.clone(),
-                    manifest: *manifest,
-                };
-                return collect(registry, repository, document, &[part], Vec::new());
-            }
-            Document::Index(index) => index,
-        };
-        match read_parts(registry, repository, &index) {
-            Ok(parts) => {
-                let documents = parts.iter().map(|part| part.document.clone());
-                let documents = documents.collect();
-                collect(
-                    registry,
-                    repository,
-                    typed(root, media_type),
-                    &parts,
-                    documents,
-                )
-            }
-            // Whoever asks for a digest gets what has that digest.
-            Err(error)
-                if matches!(error.kind(), ErrorKind::Registry { .. })
-                    && !matches!(
-                        Reference::parse(remote.model.version()),
-                        Ok(Some(Reference::Digest(_)))
-                    ) =>
-            {
-                let model = &remote.model;
-                let chosen = index.choose(&Platform::current(), &model.to_string())?;
-                warn!(
-                    "of {model}, only the manifest that is meant is passed on, under a digest of its own: {error}"
-                );
-                let part = read_part(registry, repository, chosen)?;
-                let document = part.document.clone();
-                collect(registry, repository, document, &[part], Vec::new())
-            }
-            Err(error) => Err(error),
+/// Reads all documents of a version that was found.
+pub(super) fn read(
+    registry: &Asked<'_>,
+    repository: &str,
+    remote: &RemoteModel,
+    digest: Digest,
+) -> Result<Verbatim> {
+    let root = fetch(registry, repository, digest)?;
+    let document = Document::parse(&root.json, &root.url)?;
+    let root = typed(root, document.media_type());
+    let index = match document {
+        Document::Manifest(manifest) => {
+            let document = root;
+            return collect(
+                registry,
+                repository,
+                None,
+                vec![Part { document, manifest }],
+            );
         }
+        Document::Index(index) => index,
+    };
+    // Whoever asks for a digest gets what has that digest.
+    let is_digest = remote.model.version().contains(':');
+    match read_parts(registry, repository, &index) {
+        Ok(parts) => collect(registry, repository, Some(root), parts),
+        Err(error) if !is_digest && matches!(error.kind(), ErrorKind::Registry { .. }) => {
+            let model = &remote.model;
+            let chosen = index.choose(&Platform::current(), &model.to_string())?;
+            warn!(
+                "of {model}, only the manifest that is meant is passed on, under a digest of its own: {error}"
+            );
+            let part = read_part(registry, repository, chosen)?;
+            collect(registry, repository, None, vec![part])
+        }
+        Err(error) => Err(error),
     }
+}
+
+fn fetch(registry: &Asked<'_>, repository: &str, digest: Digest) -> Result<Named> {
+    let missing = || missing_manifest(format!("{repository}@sha256:{digest}"));
+    registry.manifest(repository, digest)?.ok_or_else(missing)
 }
 
 fn typed(named: Named, media_type: &'static str) -> TypedDocument {
@@ -114,9 +99,7 @@ fn read_parts(registry: &Asked<'_>, repository: &str, index: &Index) -> Result<V
 }
 
 fn read_part(registry: &Asked<'_>, repository: &str, descriptor: &Descriptor) -> Result<Part> {
-    let digest = descriptor.digest;
-    let missing = || missing_manifest(format!("{repository}@sha256:{digest}"));
-    let found = registry.manifest(repository, digest)?.ok_or_else(missing)?;
+    let found = fetch(registry, repository, descriptor.digest)?;
     if found.json.len() as u64 != descriptor.size_bytes {
         let message = "a manifest does not have the size that the index says";
         return Err(Error::registry(&found.url, message));
@@ -124,30 +107,25 @@ fn read_part(registry: &Asked<'_>, repository: &str, descriptor: &Descriptor) ->
     let document = Document::parse(&found.json, &found.url)?;
     let media_type = document.media_type();
     let manifest = document.into_manifest(&found.url)?;
-    Ok(Part {
-        document: typed(found, media_type),
-        manifest,
-    })
+    let document = typed(found, media_type);
+    Ok(Part { document, manifest })
 }
 
-/// Adds what the manifests name.
+/// Adds what the manifests name: all of an index, or a single one.
 fn collect(
     registry: &Asked<'_>,
     repository: &str,
-    root: TypedDocument,
-    manifests: &[Part],
-    parts: Vec<TypedDocument>,
+    index: Option<TypedDocument>,
+    manifests: Vec<Part>,
 ) -> Result<Verbatim> {
     let mut known: BTreeMap<Digest, Vec<u8>> = BTreeMap::new();
     let mut blobs: BTreeMap<Digest, u64> = BTreeMap::new();
-    for Part { manifest, .. } in manifests {
+    let mut parts = Vec::new();
+    for Part { document, manifest } in manifests {
+        parts.push(document);
         // What tells about the model was read when that was found, and kept.
-        let config = manifest.config_to_fetch();
-        let config = config.map(|config| {
-            let fetched = registry.blob(repository, config.digest, config.size_bytes)?;
-            Ok::<_, Error>(fetched.map(|fetched| (config.digest, fetched.json)))
-        });
-        known.extend(config.transpose()?.flatten());
+        let config = config(registry, repository, &manifest)?;
+        known.extend(config.map(|config| (config.digest, config.json)));
         for blob in manifest.layers.iter().chain([&manifest.config]) {
             if let Some(data) = &blob.data {
                 known.insert(blob.digest, data.clone());
@@ -168,6 +146,8 @@ fn collect(
             ..ManifestFile::new(path.map_err(Error::argument_name)?)
         })
     });
+    let root = index.or_else(|| parts.pop());
+    let root = root.ok_or_else(|| Error::internal("an artifact has no manifest"))?;
     Ok(Verbatim {
         root,
         parts,

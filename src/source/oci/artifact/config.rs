@@ -2,15 +2,11 @@
 //!
 //! Each fact is looked up where the format has it; one that is missing, or of another type than expected, says nothing.
 
-use std::collections::HashMap;
-
 use serde_json::{Value, json};
 
 use super::ArtifactKind;
 use crate::catalog::Metadata;
-use crate::relpath::{RelPath, shown};
-use crate::source::oci::wire::{Annotations, Descriptor};
-use crate::source::oci::{METADATA_ANNOTATION, SOURCE_ANNOTATION};
+use crate::oci::{Annotations, METADATA, SOURCE};
 use crate::text::{long_text, short_text};
 
 /// How many entries of a list or table are kept.
@@ -116,7 +112,7 @@ pub(super) fn metadata(
         }
     };
     add("artifact", Some(kind.name().into()));
-    if let Some(published) = annotations.get(METADATA_ANNOTATION)
+    if let Some(published) = annotations.get(METADATA)
         && published.len() <= MAX_METADATA_BYTES
         && let Ok(published) = serde_json::from_str::<Metadata>(published)
     {
@@ -140,7 +136,7 @@ pub(super) fn metadata(
         add(key, text.and_then(|text| fact(key, &text)));
     }
     let all = annotations.iter().take(MAX_ENTRIES);
-    let own = [METADATA_ANNOTATION, SOURCE_ANNOTATION];
+    let own = [METADATA, SOURCE];
     let all = all.filter(|(key, _)| !own.contains(&key.as_str()));
     let all = all.filter_map(|(key, text)| Some((short_text(key)?, long_text(text)?.into())));
     let all: Metadata = all.collect();
@@ -203,69 +199,4 @@ fn model_type(config: &Value) -> Option<&'static str> {
         () if gives("text") || is_able("completion") => "text-generation",
         () => return None,
     })
-}
-
-/// The folders that the tars of a ModelKit belong to.
-///
-/// In the first versions of Kit, the names in a tar are relative to the folder of what was packed, as the Kitfile has it.
-/// Since then, they are relative to the Kitfile, and its entries have the digest of their layer.
-pub(super) struct KitFolders<'a> {
-    config: Option<&'a Value>,
-    /// How many layers of each sort have been seen: those of a sort are in the order of the Kitfile.
-    seen: HashMap<&'a str, usize>,
-}
-
-impl<'a> KitFolders<'a> {
-    pub(super) fn new(config: Option<&'a Value>) -> Self {
-        Self {
-            config,
-            seen: HashMap::new(),
-        }
-    }
-
-    /// Returns the folder of a layer; empty for the top.
-    pub(super) fn of_layer(&mut self, layer: &'a Descriptor) -> Result<String, String> {
-        // Only the newer versions annotate layers.
-        if super::name(layer).is_some() {
-            return Ok(String::new());
-        }
-        let missing = "the configuration cannot be read, which says where the layers belong";
-        let config = self.config.ok_or(missing)?;
-        let sort = layer
-            .media_type
-            .strip_prefix("application/vnd.kitops.modelkit.");
-        let sort = sort
-            .and_then(|sort| sort.split('.').next())
-            .unwrap_or_default();
-        let number = self.seen.entry(sort).or_default();
-        let entry = match sort {
-            "model" => config.pointer("/model"),
-            "modelpart" => config.pointer(&format!("/model/parts/{number}")),
-            "dataset" => config.pointer(&format!("/datasets/{number}")),
-            "code" | "docs" => config.pointer(&format!("/{sort}/{number}")),
-            _ => None,
-        };
-        *number += 1;
-        let is_relative_to_kitfile = entry.is_none_or(|entry| entry["digest"].is_string());
-        let path = entry.and_then(|entry| entry["path"].as_str());
-        match path.filter(|_| !is_relative_to_kitfile) {
-            None => Ok(String::new()),
-            Some(path) => parent(path),
-        }
-    }
-}
-
-/// The folder that a path of a Kitfile is in; empty for the top.
-fn parent(path: &str) -> Result<String, String> {
-    let components = path.split('/').filter(|it| !it.is_empty() && *it != ".");
-    let components: Vec<&str> = components.collect();
-    let [folder @ .., _] = components.as_slice() else {
-        return Ok(String::new());
-    };
-    let folder = folder.join("/");
-    if !folder.is_empty() {
-        let refuse = |reason| format!("the path '{}' of a layer {reason}", shown(path));
-        RelPath::parse(&folder).map_err(|error| refuse(error.reason()))?;
-    }
-    Ok(folder)
 }

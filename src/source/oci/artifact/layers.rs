@@ -1,62 +1,50 @@
 //! What each layer is: a file with its name, or a tar with the folder it belongs to.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Value;
 
-use super::{ArchiveLayer, ArtifactKind, Compression, EMPTY, config};
+use super::kit::KitFolders;
+use super::{ArtifactKind, EMPTY};
 use crate::manifest::{ArchiveFormat, ManifestFile, RelPath};
-use crate::source::oci::wire::Descriptor;
+use crate::oci::Descriptor;
+use crate::relpath::below;
 
 /// Says that a layer of `oras` is a folder.
 const UNPACK: &str = "io.deis.oras.content.unpack";
 
-/// What layers are called whose media type alone says what they are: the name, its extension. Those of Docker are the names
-/// that its own runner gives them; ollama keeps its layers without names.
-const NAMES_BY_TYPE: [(&str, &str, &str); 22] = [
-    ("application/vnd.docker.ai.gguf.v3", "model", ".gguf"),
-    ("application/vnd.docker.ai.gguf.v3.lora", "adapter", ".gguf"),
-    (
-        "application/vnd.docker.ai.safetensors",
-        "model",
-        ".safetensors",
-    ),
-    ("application/vnd.docker.ai.dduf", "model", ".dduf"),
-    ("application/vnd.docker.ai.mmproj", "model", ".mmproj"),
+/// What layers are called whose media type alone says what they are. Those of Docker are the names that its own runner gives
+/// them; ollama keeps its layers without names.
+const NAMES_BY_TYPE: [(&str, &str); 22] = [
+    ("application/vnd.docker.ai.gguf.v3", "model.gguf"),
+    ("application/vnd.docker.ai.gguf.v3.lora", "adapter.gguf"),
+    ("application/vnd.docker.ai.safetensors", "model.safetensors"),
+    ("application/vnd.docker.ai.dduf", "model.dduf"),
+    ("application/vnd.docker.ai.mmproj", "model.mmproj"),
     (
         "application/vnd.docker.ai.chat.template.jinja",
-        "template",
-        ".jinja",
+        "template.jinja",
     ),
-    ("application/vnd.docker.ai.license", "LICENSE", ""),
-    (
-        "application/vnd.cncf.model.weight.v1.gguf",
-        "model",
-        ".gguf",
-    ),
+    ("application/vnd.docker.ai.license", "LICENSE"),
+    ("application/vnd.cncf.model.weight.v1.gguf", "model.gguf"),
     (
         "application/vnd.cncf.model.weight.v1.safetensors",
-        "model",
-        ".safetensors",
+        "model.safetensors",
     ),
-    ("application/vnd.ollama.image.model", "model", ".gguf"),
-    ("application/vnd.ollama.image.adapter", "adapter", ".gguf"),
-    ("application/vnd.ollama.image.projector", "mmproj", ".gguf"),
-    ("application/vnd.ollama.image.draft", "draft", ".gguf"),
-    ("application/vnd.ollama.image.embed", "embed", ".bin"),
-    ("application/vnd.ollama.image.template", "template", ""),
-    ("application/vnd.ollama.image.prompt", "prompt", ""),
-    ("application/vnd.ollama.image.system", "system", ""),
-    ("application/vnd.ollama.image.params", "params", ".json"),
-    ("application/vnd.ollama.image.messages", "messages", ".json"),
-    ("application/vnd.ollama.image.license", "LICENSE", ""),
+    ("application/vnd.ollama.image.model", "model.gguf"),
+    ("application/vnd.ollama.image.adapter", "adapter.gguf"),
+    ("application/vnd.ollama.image.projector", "mmproj.gguf"),
+    ("application/vnd.ollama.image.draft", "draft.gguf"),
+    ("application/vnd.ollama.image.embed", "embed.bin"),
+    ("application/vnd.ollama.image.template", "template"),
+    ("application/vnd.ollama.image.prompt", "prompt"),
+    ("application/vnd.ollama.image.system", "system"),
+    ("application/vnd.ollama.image.params", "params.json"),
+    ("application/vnd.ollama.image.messages", "messages.json"),
+    ("application/vnd.ollama.image.license", "LICENSE"),
     // The next two have names, as a rule.
-    (
-        "application/vnd.ollama.image.tensor",
-        "tensor",
-        ".safetensors",
-    ),
-    ("application/vnd.ollama.image.json", "config", ".json"),
+    ("application/vnd.ollama.image.tensor", "tensor.safetensors"),
+    ("application/vnd.ollama.image.json", "config.json"),
 ];
 /// The layers of ollama with names: of a tensor, to which its format is added, and of a file.
 const TENSOR: &str = "application/vnd.ollama.image.tensor";
@@ -69,12 +57,15 @@ const IMAGE_LAYERS: [&str; 2] = [
     "application/vnd.docker.image.rootfs.",
 ];
 
+/// How much of a digest is in the name of a tar: as much as container tools show.
+const SHOWN_DIGITS: usize = 12;
+
 /// The layers of an artifact.
 #[derive(Debug, Default)]
 pub(super) struct Layers {
+    /// Those that are files, and then those that are tars.
     pub(super) files: Vec<ManifestFile>,
     pub(super) unusable: BTreeMap<String, String>,
-    pub(super) archives: Vec<ArchiveLayer>,
 }
 
 impl Layers {
@@ -86,43 +77,37 @@ impl Layers {
     ) -> Result<Self, String> {
         let mut layers = Self::default();
         let mut names = NamesByType::of(descriptors);
-        let mut folders = config::KitFolders::new(config);
+        let mut folders = KitFolders::new(config);
+        let (mut tars, mut seen) = (Vec::new(), BTreeSet::new());
         for layer in descriptors {
             if layer.media_type == EMPTY || layer.media_type == KIT_CONFIG {
                 continue;
             }
-            let shown = || {
-                format!(
-                    "the layer sha256:{} ({})",
-                    layer.digest,
-                    layer.media_type.escape_debug()
-                )
-            };
-            match packing(kind, layer) {
-                Packing::File(archive) => {
-                    let name = names
-                        .of_layer(layer)
-                        .ok_or_else(|| unnamed(layer, &shown()))?;
-                    layers.add_file(layer, &name, archive);
+            let shown = format!(
+                "the layer sha256:{} ({})",
+                layer.digest,
+                layer.media_type.escape_debug()
+            );
+            let archive = packing(kind, layer).ok_or_else(|| {
+                format!("{shown} is a compressed file, which its format does not have")
+            })?;
+            if let Some(format) = archive.filter(|format| format.is_tar()) {
+                let folder = match kind {
+                    ArtifactKind::Kit => folders.of_layer(layer)?,
+                    _ => String::new(),
+                };
+                let file = tar(layer, format, &folder)?;
+                if seen.insert((folder, layer.digest)) {
+                    tars.push(file);
                 }
-                Packing::Tar(compression) => layers.archives.push(ArchiveLayer {
-                    digest: layer.digest,
-                    size_bytes: layer.size_bytes,
-                    compression,
-                    folder: match kind {
-                        ArtifactKind::Kit => folders.of_layer(layer)?,
-                        _ => String::new(),
-                    },
-                }),
-                Packing::Unknown => {
-                    return Err(format!(
-                        "{} is a compressed file, which its format does not have",
-                        shown()
-                    ));
-                }
+            } else {
+                let name = names.of_layer(layer);
+                let name = name.ok_or_else(|| unnamed(layer, &shown))?;
+                layers.add_file(layer, &name, archive);
             }
         }
-        match layers.files.is_empty() && layers.unusable.is_empty() && layers.archives.is_empty() {
+        layers.files.append(&mut tars);
+        match layers.files.is_empty() && layers.unusable.is_empty() {
             true => Err("the artifact has no files".into()),
             false => Ok(layers),
         }
@@ -130,54 +115,60 @@ impl Layers {
 
     fn add_file(&mut self, layer: &Descriptor, name: &str, archive: Option<ArchiveFormat>) {
         match RelPath::parse(name.strip_prefix("./").unwrap_or(name)) {
-            Ok(path) => self.files.push(ManifestFile {
-                size_bytes: Some(layer.size_bytes),
-                digest: Some(layer.digest.into()),
-                archive,
-                ..ManifestFile::new(path)
-            }),
+            Ok(path) => self.files.push(file(layer, path, archive)),
             Err(error) => {
-                self.unusable
-                    .insert(name.to_owned(), error.reason().to_owned());
+                let reason = error.reason().to_owned();
+                self.unusable.insert(name.to_owned(), reason);
             }
         }
     }
 }
 
-/// How the bytes of a layer are to be read.
-enum Packing {
-    /// A file, compressed or not.
-    File(Option<ArchiveFormat>),
-    Tar(Compression),
-    /// A compressed file where the specification has none.
-    Unknown,
+fn file(layer: &Descriptor, path: RelPath, archive: Option<ArchiveFormat>) -> ManifestFile {
+    ManifestFile {
+        size_bytes: Some(layer.size_bytes),
+        digest: Some(layer.digest.into()),
+        archive,
+        ..ManifestFile::new(path)
+    }
 }
 
-fn packing(kind: ArtifactKind, layer: &Descriptor) -> Packing {
+/// Returns a tar as the file that it is until it is unpacked: like any other, it is resumed, verified and taken from this machine.
+/// What is in it is relative to the folder that it is in.
+fn tar(layer: &Descriptor, format: ArchiveFormat, folder: &str) -> Result<ManifestFile, String> {
+    let extension = match format {
+        ArchiveFormat::TarGzip => "tar.gz",
+        ArchiveFormat::TarZstd => "tar.zst",
+        _ => "tar",
+    };
+    let name = format!("layer-{:.SHOWN_DIGITS$}.{extension}", layer.digest);
+    let path = RelPath::parse(&below(folder, &name));
+    let path = path.map_err(|error| error.to_string())?;
+    Ok(file(layer, path, Some(format)))
+}
+
+/// How a layer is packed: not at all, as a tar, or as a compressed file; `None` if its format does not have that.
+fn packing(kind: ArtifactKind, layer: &Descriptor) -> Option<Option<ArchiveFormat>> {
+    use ArchiveFormat::{Gzip, Tar, TarGzip, TarZstd, Zstd};
     let media_type = layer.media_type.as_str();
-    let (plain, compression) = match media_type.rsplit_once(['+', '.']) {
-        Some((plain, "gzip" | "gz")) => (plain, Compression::Gzip),
-        Some((plain, "zstd" | "zst")) => (plain, Compression::Zstd),
-        _ => (media_type, Compression::None),
+    let (plain, compressed, tar) = match media_type.rsplit_once(['+', '.']) {
+        Some((plain, "gzip" | "gz")) => (plain, Some(Gzip), TarGzip),
+        Some((plain, "zstd" | "zst")) => (plain, Some(Zstd), TarZstd),
+        _ => (media_type, None, Tar),
     };
     let is_tar = plain.ends_with(".tar");
-    // A folder is compressed by oras, whatever media type somebody gives it.
-    if layer.annotation(UNPACK) == Some("true") {
-        return Packing::Tar(match compression {
-            Compression::None if !is_tar => Compression::Gzip,
-            compression => compression,
-        });
-    }
-    match kind {
-        ArtifactKind::Oras | ArtifactKind::Other => Packing::File(None),
-        _ if is_tar => Packing::Tar(compression),
-        _ => match compression {
-            Compression::None => Packing::File(None),
-            _ if kind != ArtifactKind::Kit => Packing::Unknown,
-            Compression::Gzip => Packing::File(Some(ArchiveFormat::Gzip)),
-            Compression::Zstd => Packing::File(Some(ArchiveFormat::Zstd)),
+    Some(match kind {
+        // A folder is compressed by oras, whatever media type somebody gives it.
+        _ if layer.annotation(UNPACK) == Some("true") => match compressed {
+            None if !is_tar => Some(TarGzip),
+            _ => Some(tar),
         },
-    }
+        ArtifactKind::Oras | ArtifactKind::Other => None,
+        _ if is_tar => Some(tar),
+        ArtifactKind::Kit => compressed,
+        _ if compressed.is_some() => return None,
+        _ => None,
+    })
 }
 
 /// Why a layer that nothing names cannot be a file.
@@ -210,11 +201,12 @@ impl<'a> NamesByType<'a> {
             return Some(name);
         }
         let mut types = NAMES_BY_TYPE.iter();
-        let (_, stem, extension) = types.find(|(known, ..)| *known == layer.media_type)?;
+        let (_, name) = types.find(|(known, _)| *known == layer.media_type)?;
+        let (stem, extension) = name.split_at(name.find('.').unwrap_or(name.len()));
         let (count, number) = self.counts.get_mut(&*layer.media_type)?;
         *number += 1;
         Some(match count {
-            1 => format!("{stem}{extension}"),
+            1 => (*name).to_owned(),
             _ => format!("{stem}-{number:05}-of-{count:05}{extension}"),
         })
     }

@@ -22,8 +22,8 @@
 //! [ollama]: https://github.com/ollama/ollama
 //! [oras]: https://oras.land/docs/how_to_guides/pushing_and_pulling/
 
-mod archives;
 mod config;
+mod kit;
 mod layers;
 #[cfg(test)]
 mod tests;
@@ -33,11 +33,10 @@ use std::fmt::Display;
 
 use serde_json::Value;
 
-use super::wire::{Descriptor, ImageManifest};
 use crate::catalog::Metadata;
-use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::manifest::{Manifest, ManifestFile};
+use crate::oci::{Descriptor, FILE_PATH, ImageManifest, TITLE};
 
 use layers::Layers;
 
@@ -48,42 +47,18 @@ pub(super) const MAX_CONFIG_BYTES: u64 = 1 << 20;
 const EMPTY: &str = "application/vnd.oci.empty.v1+json";
 /// Annotations that name the file that a layer is, the most exact first: that of ModelPack, the same in its beginnings, and
 /// that of the image specification.
-const NAMES: [&str; 3] = [
-    "org.cncf.model.filepath",
-    "org.cnai.model.filepath",
-    "org.opencontainers.image.title",
-];
+const NAMES: [&str; 3] = [FILE_PATH, "org.cnai.model.filepath", TITLE];
 
 /// An artifact, as far as it is known before a layer is fetched.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Artifact {
     pub(super) kind: ArtifactKind,
-    /// The layers that are a file each, as it is or compressed.
+    /// The layers that are a file each, as it is or compressed, and then those that are tars.
     pub(super) files: Vec<ManifestFile>,
     /// The names of layers that are none on some system, and why.
     pub(super) unusable: BTreeMap<String, String>,
-    /// The layers that contain files.
-    pub(super) archives: Vec<ArchiveLayer>,
     /// What is known of the model.
     pub(super) metadata: Metadata,
-}
-
-/// A layer that contains files.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ArchiveLayer {
-    pub(super) digest: Digest,
-    pub(super) size_bytes: u64,
-    pub(super) compression: Compression,
-    /// The folder that the names in it are relative to; empty for the model's own.
-    pub(super) folder: String,
-}
-
-/// How a tar is compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Compression {
-    None,
-    Gzip,
-    Zstd,
 }
 
 /// By whose conventions an artifact is made.
@@ -140,14 +115,12 @@ impl ImageManifest {
             return kind;
         }
         let mut layers = self.layers.iter();
-        match layers
-            .clone()
-            .find_map(|layer| ArtifactKind::of_type(&layer.media_type))
-        {
-            Some(kind) => kind,
-            None if layers.any(|layer| name(layer).is_some()) => ArtifactKind::Oras,
-            None => ArtifactKind::Other,
-        }
+        let has_names = layers.clone().any(|layer| name(layer).is_some());
+        let kind = layers.find_map(|layer| ArtifactKind::of_type(&layer.media_type));
+        kind.unwrap_or(match has_names {
+            true => ArtifactKind::Oras,
+            false => ArtifactKind::Other,
+        })
     }
 
     /// The configuration, if it says something about the model and must be fetched to be read.
@@ -184,7 +157,6 @@ impl Artifact {
             kind,
             files: layers.files,
             unusable: layers.unusable,
-            archives: layers.archives,
             metadata: config::metadata(kind, config.as_ref(), &manifest.annotations),
         })
     }
@@ -194,11 +166,8 @@ impl Artifact {
     /// # Errors
     /// [`Registry`](crate::error::ErrorKind::Registry) as for [`Manifest::of_listing`].
     pub(super) fn listing(&self, location: impl Display) -> Result<Manifest> {
-        let archives = archives::files(&self.archives);
-        let archives = archives.map_err(|message| Error::registry(&location, message))?;
-        let files = [self.files.clone(), archives].concat();
         // Every file has its digest, so that no revision tells two states apart.
-        Manifest::of_listing(files, self.unusable.clone(), "", location)
+        Manifest::of_listing(self.files.clone(), self.unusable.clone(), "", location)
     }
 }
 

@@ -1,13 +1,12 @@
 use serde_json::json;
 
-use super::super::wire::Document;
 use super::*;
+use crate::digest::Digest;
 use crate::manifest::ArchiveFormat;
+use crate::oci::Document;
 
 const OCI: &str = "application/vnd.oci.image.manifest.v1+json";
 const DOCKER: &str = "application/vnd.docker.distribution.manifest.v2+json";
-const TITLE: &str = "org.opencontainers.image.title";
-const FILEPATH: &str = "org.cncf.model.filepath";
 
 /// A layer whose digest is that of a text.
 fn layer(media_type: &str, content: &str, annotations: Value) -> Value {
@@ -41,12 +40,16 @@ fn read(mut manifest: Value, config_type: &str, config: &[u8]) -> Result<Artifac
 fn shown(artifact: &Artifact) -> Vec<String> {
     let files = artifact.files.iter().map(|file| {
         assert!(file.digest.is_some());
-        format!("{} {}", file.path, file.size_bytes.unwrap())
+        let (path, size) = (file.path.as_str(), file.size_bytes.unwrap());
+        match file.archive.filter(|format| format.is_tar()) {
+            Some(format) => {
+                let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+                format!("{format} {size} in '{folder}'")
+            }
+            None => format!("{path} {size}"),
+        }
     });
-    let archives = artifact.archives.iter();
-    let archives =
-        archives.map(|it| format!("{:?} {} in '{}'", it.compression, it.size_bytes, it.folder));
-    files.chain(archives).collect()
+    files.collect()
 }
 
 fn keys(artifact: &Artifact, keys: &[&str]) -> Vec<String> {
@@ -61,12 +64,12 @@ fn keys(artifact: &Artifact, keys: &[&str]) -> Vec<String> {
 #[test]
 fn a_model_pack_names_its_files() {
     let raw = "application/vnd.cncf.model.weight.v1.raw";
-    let named = |path: &str| json!({FILEPATH: path, "org.cncf.model.file.metadata+json": "{\"name\": \"x\"}"});
+    let named = |path: &str| json!({FILE_PATH: path, "org.cncf.model.file.metadata+json": "{\"name\": \"x\"}"});
     let manifest = json!({
         "mediaType": OCI, "artifactType": "application/vnd.cncf.model.manifest.v1+json",
         "layers": [
             layer(raw, "weights", named("model-00001-of-00002.safetensors")),
-            layer(raw, "more", json!({FILEPATH: "onnx/model.onnx", TITLE: "model.onnx"})),
+            layer(raw, "more", json!({FILE_PATH: "onnx/model.onnx", TITLE: "model.onnx"})),
             layer("application/vnd.cncf.model.weight.config.v1.raw", "{}", json!({TITLE: "./config.json"})),
             layer("application/vnd.cncf.model.doc.v1.tar", "docs", named("docs")),
             layer("application/vnd.cncf.model.code.v1.tar+gzip", "code.", named("code")),
@@ -99,9 +102,9 @@ fn a_model_pack_names_its_files() {
             "model-00001-of-00002.safetensors 7",
             "onnx/model.onnx 4",
             "config.json 2",
-            "None 4 in ''",
-            "Gzip 5 in ''",
-            "Zstd 6 in ''",
+            "tar 4 in ''",
+            "tar+gzip 5 in ''",
+            "tar+zstd 6 in ''",
         ]
     );
     assert_eq!(artifact.files[0].digest, Some(digest("weights").into()));
@@ -233,8 +236,8 @@ fn a_model_of_docker_is_named_by_position_unless_it_names_its_files() {
             "LICENSE-00001-of-00002 2",
             "model-00002-of-00002.safetensors 3",
             "LICENSE-00002-of-00002 6",
-            "None 4 in ''",
-            "None 5 in ''",
+            "tar 4 in ''",
+            "tar 5 in ''",
         ]
     );
     assert_eq!(
@@ -251,7 +254,7 @@ fn a_model_of_docker_is_named_by_position_unless_it_names_its_files() {
     .iter()
     .enumerate()
     {
-        manifest["layers"][at]["annotations"] = json!({FILEPATH: path});
+        manifest["layers"][at]["annotations"] = json!({FILE_PATH: path});
     }
     let nested = artifact(
         manifest,
@@ -274,6 +277,31 @@ fn a_model_of_docker_is_named_by_position_unless_it_names_its_files() {
             .contains("vnd.docker.ai.model.file) has no file name"),
         "{error}"
     );
+}
+
+#[test]
+fn the_same_tar_twice_is_one_file() {
+    let tar = |sort: &str, content: &str| {
+        let media_type = format!("application/vnd.cncf.model.{sort}");
+        layer(&media_type, content, Value::Null)
+    };
+    let manifest = json!({
+        "mediaType": OCI,
+        "layers": [
+            tar("weight.v1.tar", "weights"), tar("doc.v1.tar+gzip", "docs"), tar("code.v1.tar+zstd", "code"),
+            tar("weight.v1.tar", "weights"),
+        ],
+    });
+    let config_type = "application/vnd.cncf.model.config.v1+json";
+    let artifact = artifact(manifest, config_type, &json!({})).unwrap();
+    let files = artifact.files.iter();
+    let names: Vec<_> = files.map(|file| file.path.as_str()).collect();
+    let expected = [
+        "layer-9a129038d9a0.tar",
+        "layer-46b42b4229cd.tar.gz",
+        "layer-5694d08a2e53.tar.zst",
+    ];
+    assert_eq!(names, expected);
 }
 
 #[test]
@@ -306,12 +334,12 @@ fn an_old_modelkit_says_where_its_tars_belong() {
     assert_eq!(
         shown(&old),
         [
-            "Gzip 1 in 'models'",
-            "None 2 in 'models/lora'",
-            "None 3 in ''",
-            "Zstd 4 in 'data/train'",
-            "None 5 in ''",
-            "None 6 in ''",
+            "tar+gzip 1 in 'models'",
+            "tar 2 in 'models/lora'",
+            "tar 3 in ''",
+            "tar+zstd 4 in 'data/train'",
+            "tar 5 in ''",
+            "tar 6 in ''",
         ]
     );
     let asked = [
@@ -335,18 +363,18 @@ fn an_old_modelkit_says_where_its_tars_belong() {
     newer["layers"][4] = layer(
         "application/vnd.kitops.modelkit.code.v1.raw",
         "code_",
-        json!({FILEPATH: "run.py"}),
+        json!({FILE_PATH: "run.py"}),
     );
-    newer["layers"][1]["annotations"] = json!({FILEPATH: "models/lora/a.bin"});
+    newer["layers"][1]["annotations"] = json!({FILE_PATH: "models/lora/a.bin"});
     let newer = artifact(newer, config_type, &kitfile).unwrap();
     assert_eq!(
         shown(&newer)[..5],
         [
             "run.py 5",
-            "Gzip 1 in ''",
-            "None 2 in ''",
-            "None 3 in 'models/lora'",
-            "Zstd 4 in ''"
+            "tar+gzip 1 in ''",
+            "tar 2 in ''",
+            "tar 3 in 'models/lora'",
+            "tar+zstd 4 in ''"
         ]
     );
     kitfile["model"]["path"] = json!("../x/y");
@@ -383,7 +411,7 @@ fn kit_compresses_single_files_and_nobody_else_does() {
         ("docker.ai.gguf.v3+zstd", Err(())),
     ] {
         let media_type = format!("application/vnd.{media_type}");
-        let layer = layer(&media_type, "packed", json!({FILEPATH: "model.gguf"}));
+        let layer = layer(&media_type, "packed", json!({FILE_PATH: "model.gguf"}));
         let artifact = artifact(json!({"layers": [layer]}), EMPTY, &json!({}));
         let archive = artifact.map(|artifact| artifact.files[0].archive);
         let archive = archive.map_err(|error| {
@@ -504,8 +532,8 @@ fn what_oras_pushes_is_a_file_unless_it_says_otherwise() {
             "digits/model.npz 7",
             "kept.tar.gz 6",
             "empty 0",
-            "Gzip 8 in ''",
-            "Gzip 9 in ''"
+            "tar+gzip 8 in ''",
+            "tar+gzip 9 in ''"
         ]
     );
     assert_eq!(
@@ -546,7 +574,7 @@ fn only_what_says_something_is_fetched() {
 #[test]
 fn a_configuration_that_is_not_json_is_refused_and_one_of_another_form_says_nothing() {
     let config_type = "application/vnd.cncf.model.config.v1+json";
-    let manifest = json!({"layers": [layer("application/vnd.cncf.model.weight.v1.raw", "x", json!({FILEPATH: "x"}))]});
+    let manifest = json!({"layers": [layer("application/vnd.cncf.model.weight.v1.raw", "x", json!({FILE_PATH: "x"}))]});
     let hostile = format!(
         r#"{{"descriptor": {{"name": "{}\u001b[2J", "family": 7.5}}}}"#,
         "n".repeat(500)
@@ -582,7 +610,7 @@ fn hostile_names_are_kept_apart_and_those_that_meet_are_refused() {
     let of = |names: &[&str]| {
         let layers = names.iter().enumerate();
         let layers =
-            layers.map(|(at, name)| layer(raw, &"x".repeat(at + 1), json!({FILEPATH: name})));
+            layers.map(|(at, name)| layer(raw, &"x".repeat(at + 1), json!({FILE_PATH: name})));
         artifact(
             json!({"layers": layers.collect::<Vec<_>>()}),
             config_type,

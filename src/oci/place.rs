@@ -1,7 +1,8 @@
 //! Where a registry is, and what its repositories are called.
 
+use super::docker_hub;
+use super::names::is_repository;
 use crate::error::{Error, Result};
-use crate::http::oci::hub;
 use crate::model::name_of_place;
 use crate::relpath::below;
 use crate::url::{Scheme, Url};
@@ -10,29 +11,26 @@ use crate::url::{Scheme, Url};
 const DOCKER_HUB_OFFICIAL: &str = "library";
 
 /// Registries that answer for millions of owners, and list their repositories to nobody.
-const WITHOUT_CATALOGUE: [&str; 3] = [hub::NAME, "ghcr.io", "public.ecr.aws"];
-
-/// The longest name of a repository that every registry takes, in bytes: it shares 255 with the host.
-const MAX_REPOSITORY_BYTES: usize = 200;
+const WITHOUT_CATALOGUE: [&str; 3] = [docker_hub::NAME, "ghcr.io", "public.ecr.aws"];
 
 /// What the address of an OCI layout begins with.
-pub(super) const LAYOUT_SCHEME: &str = "oci-layout://";
+pub(crate) const LAYOUT_SCHEME: &str = "oci-layout://";
 
 /// Where a registry is, and the beginning of its repositories' names.
 #[derive(Debug, Clone)]
-pub(super) struct RegistryPlace {
+pub(crate) struct RegistryPlace {
     /// What people call its host, with the port if there is one: `ghcr.io`, `docker.io`, `localhost:5000`. Of a layout, the
     /// name of the folder, or of the tar without its ending.
-    pub(super) host: String,
+    pub(crate) host: String,
     /// Its interface, such as `https://registry-1.docker.io/v2`.
-    pub(super) api: Url,
+    pub(crate) api: Url,
     /// The beginning of the names of its repositories; may be empty.
-    pub(super) prefix: String,
+    pub(crate) prefix: String,
 }
 
 impl RegistryPlace {
     /// Reads `https://HOST/PREFIX`. Plain http is for this machine, unless somebody said that it may be used.
-    pub(super) fn of_url(url: &Url, is_insecure: bool) -> Result<Self, &'static str> {
+    pub(crate) fn of_url(url: &Url, is_insecure: bool) -> Result<Self, &'static str> {
         match url.scheme() {
             Scheme::Https => {}
             Scheme::Http if is_insecure || url.is_loopback() => {}
@@ -48,15 +46,14 @@ impl RegistryPlace {
         if !(prefix.is_empty() || is_repository(&prefix)) {
             return Err("has a path that is not the beginning of a repository's name");
         }
-        let is_docker_hub = hub::canonical(url.authority()) == hub::NAME;
+        let is_docker_hub = docker_hub::canonical(url.authority()) == docker_hub::NAME;
         let api = match is_docker_hub {
-            true => {
-                Url::parse(&format!("https://{}", hub::API_HOST)).map_err(|_| "is not a URL")?
-            }
+            true => Url::parse(&format!("https://{}", docker_hub::API_HOST))
+                .map_err(|_| "is not a URL")?,
             false => url.of_server(),
         };
         let host = match is_docker_hub {
-            true => hub::NAME,
+            true => docker_hub::NAME,
             false => url.authority(),
         };
         Ok(Self {
@@ -67,7 +64,7 @@ impl RegistryPlace {
     }
 
     /// Reads `oci-layout:///FOLDER` or `oci-layout:///FILE.tar`: what is in it is called like the folder or file, as a rule.
-    pub(super) fn of_layout(url: &str) -> Result<Self, &'static str> {
+    pub(crate) fn of_layout(url: &str) -> Result<Self, &'static str> {
         let path = url.strip_prefix(LAYOUT_SCHEME).unwrap_or_default();
         let api = Url::parse(&format!("file://{path}"));
         let api = api.map_err(|_| "needs three slashes, such as oci-layout:///srv/models")?;
@@ -82,12 +79,12 @@ impl RegistryPlace {
     }
 
     /// Whether it is a folder or tar on this machine.
-    pub(super) fn is_layout(&self) -> bool {
+    pub(crate) fn is_layout(&self) -> bool {
         self.api.scheme() == Scheme::File
     }
 
     /// Reads the `HOST` of an address such as `oci://HOST/acme/llama`. On this machine, registries speak plain http.
-    pub(super) fn of_host(host: &str) -> Result<Self> {
+    pub(crate) fn of_host(host: &str) -> Result<Self> {
         let url = |scheme: &str| Url::parse(&format!("{scheme}://{host}"));
         let url = match url("http") {
             Ok(url) if url.is_loopback() => Ok(url),
@@ -106,7 +103,7 @@ impl RegistryPlace {
     }
 
     /// What people write for it.
-    pub(super) fn location(&self) -> String {
+    pub(crate) fn location(&self) -> String {
         if self.is_layout() {
             return format!("{LAYOUT_SCHEME}{}", self.api.path().trim_end_matches('/'));
         }
@@ -120,20 +117,21 @@ impl RegistryPlace {
 
     /// The repository of a model; `None` if none can have that name. Registries know no capitals, and models that come from
     /// elsewhere have them: which are meant follows from the small letters.
-    pub(super) fn repository(&self, path: &str) -> Option<String> {
+    pub(crate) fn repository(&self, path: &str) -> Option<String> {
         if self.is_layout() {
             return Some(path.to_owned());
         }
         let path = &path.to_ascii_lowercase();
-        let name = match self.host == hub::NAME && self.prefix.is_empty() && !path.contains('/') {
-            true => below(DOCKER_HUB_OFFICIAL, path),
-            false => below(&self.prefix, path),
-        };
+        let name =
+            match self.host == docker_hub::NAME && self.prefix.is_empty() && !path.contains('/') {
+                true => below(DOCKER_HUB_OFFICIAL, path),
+                false => below(&self.prefix, path),
+            };
         is_repository(&name).then_some(name)
     }
 
     /// The path of the model in a repository; `None` if it is not below the beginning of names.
-    pub(super) fn path_of<'r>(&self, repository: &'r str) -> Option<&'r str> {
+    pub(crate) fn path_of<'r>(&self, repository: &'r str) -> Option<&'r str> {
         match self.prefix.as_str() {
             "" => Some(repository),
             prefix => repository.strip_prefix(prefix)?.strip_prefix('/'),
@@ -141,38 +139,14 @@ impl RegistryPlace {
     }
 
     /// Whether it lists its repositories to nobody.
-    pub(super) fn has_no_catalogue(&self) -> bool {
+    pub(crate) fn has_no_catalogue(&self) -> bool {
         WITHOUT_CATALOGUE.contains(&self.host.as_str())
     }
 
     /// The address of something in a repository, such as `tags/list`.
-    pub(super) fn url(&self, repository: &str, rest: &str) -> Url {
+    pub(crate) fn url(&self, repository: &str, rest: &str) -> Url {
         self.api.join(&format!("{repository}/{rest}"))
     }
-}
-
-/// Whether a text is the name of a repository: `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*` for each component ([specification]).
-///
-/// [specification]: https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pulling-manifests
-pub(super) fn is_repository(name: &str) -> bool {
-    let is_word = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
-    let is_component = |component: &str| {
-        let bytes = component.as_bytes();
-        let mut between = bytes.split(|c| is_word(*c)).filter(|it| !it.is_empty());
-        bytes.first().is_some_and(|c| is_word(*c))
-            && bytes.last().is_some_and(|c| is_word(*c))
-            && between.all(|it| matches!(it, b"." | b"_" | b"__") || it.iter().all(|c| *c == b'-'))
-    };
-    name.len() <= MAX_REPOSITORY_BYTES && name.split('/').all(is_component)
-}
-
-/// Whether a text is a tag: `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}`.
-pub(crate) fn is_tag(text: &str) -> bool {
-    let is_word = |c: u8| c.is_ascii_alphanumeric() || c == b'_';
-    let bytes = text.as_bytes();
-    bytes.len() <= 128
-        && bytes.first().is_some_and(|c| is_word(*c))
-        && bytes.iter().all(|c| is_word(*c) || b".-".contains(c))
 }
 
 #[cfg(test)]
@@ -260,15 +234,6 @@ mod tests {
         for bad in ["", "a b", "user:secret@ghcr.io", "ghcr.io:x"] {
             let error = host(bad).unwrap_err();
             assert_eq!(error.code(), "INVALID_REF", "{bad}");
-        }
-    }
-
-    #[test]
-    fn tags_are_told_from_other_texts() {
-        assert!(["latest", "q4", "_x", "1.0-rc_1"].into_iter().all(is_tag));
-        assert!(is_tag(&"t".repeat(128)));
-        for bad in ["", "-a", ".a", "a/b", "a:b", &"t".repeat(129)] {
-            assert!(!is_tag(bad), "{bad}");
         }
     }
 }

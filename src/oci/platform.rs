@@ -12,16 +12,16 @@ const UNKNOWN: &str = "unknown";
 
 /// A system that an artifact is for, by the names that Go has for it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub(super) struct Platform {
+pub(crate) struct Platform {
     #[serde(default)]
-    pub(super) os: String,
+    pub(crate) os: String,
     #[serde(default)]
-    pub(super) architecture: String,
+    pub(crate) architecture: String,
 }
 
 impl Platform {
     /// This system.
-    pub(super) fn current() -> Self {
+    pub(crate) fn current() -> Self {
         let os = match SYSTEM {
             System::Linux => "linux",
             System::MacOs => "darwin",
@@ -40,7 +40,7 @@ impl Platform {
     }
 
     /// Whether it says which system.
-    pub(super) fn is_known(&self) -> bool {
+    pub(crate) fn is_known(&self) -> bool {
         !self.os.is_empty() && self.os != UNKNOWN
     }
 }

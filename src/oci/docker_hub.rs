@@ -5,7 +5,7 @@
 /// The host of its registry.
 pub(crate) const API_HOST: &str = "registry-1.docker.io";
 /// What `docker login` keeps its credentials under, and asks helpers for.
-pub(super) const LOGIN_KEY: &str = "https://index.docker.io/v1/";
+pub(crate) const LOGIN_KEY: &str = "https://index.docker.io/v1/";
 /// What people and the tools of containers call it.
 pub(crate) const NAME: &str = "docker.io";
 
