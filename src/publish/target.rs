@@ -191,7 +191,7 @@ impl Opened<'_> {
     pub(crate) fn shows_at_once(&self) -> bool {
         match self {
             Self::Chunked(_) => false,
-            Self::Artifacts(place) => !place.is_tar(),
+            Self::Artifacts(place) => !place.is_in_one_pass(),
         }
     }
 

@@ -109,19 +109,7 @@ impl ArtifactPlace {
             true => Place::Tar(Arc::new(TarLayout::open(&path, cancel, is_rehearsal)?)),
             false => Place::Layout(path),
         };
-        Ok(Self {
-            place,
-            tag: None,
-            is_repository: true,
-            #[cfg(feature = "author")]
-            rehearsal: None,
-        })
-    }
-
-    /// Whether it is a tar, in which nobody sees anything before the end.
-    #[cfg(feature = "author")]
-    pub(super) fn is_tar(&self) -> bool {
-        matches!(self.place, Place::Tar(_))
+        Ok(Self::of(place))
     }
 
     /// Lets others see what is hidden until the end.
@@ -151,13 +139,17 @@ impl ArtifactPlace {
         environment: &Environment,
     ) -> Result<Self> {
         let repositories = Repositories::open(host, path, call, environment)?;
-        Ok(Self {
-            place: Place::Registry(Box::new(repositories)),
+        Ok(Self::of(Place::Registry(Box::new(repositories))))
+    }
+
+    fn of(place: Place) -> Self {
+        Self {
+            place,
             tag: None,
             is_repository: true,
             #[cfg(feature = "author")]
             rehearsal: None,
-        })
+        }
     }
 
     /// The same place, with repositories for several models if that is so.
@@ -237,14 +229,15 @@ pub(crate) fn published_version(
     let Some((source, metadata)) = mirrored(&manifest) else {
         return Ok(None);
     };
+    let digest = Digest::of(&manifest);
     let mut published = PublishedVersion {
-        manifest: Digest::of(&manifest),
+        manifest: digest,
         source: Some(source),
         metadata,
         aliases: BTreeSet::new(),
     };
     for alias in aliases {
-        if repository.read_manifest(alias)?.as_ref() == Some(&manifest) {
+        if repository.digest_of(alias)? == Some(digest) {
             published.aliases.insert(alias.clone());
         }
     }
