@@ -12,6 +12,7 @@ use modelrack::{Manager, ModelManager, PullOptions};
 
 use super::program::{Running, finish, rack as program};
 use crate::support::disk::{files_below, names_in};
+use crate::support::oci::{Artifact, Registry};
 use crate::support::rack::Rack;
 use crate::support::registry::assert_sound;
 use crate::support::s3::{BUCKET, S3};
@@ -265,6 +266,74 @@ fn mirroring_into_a_tar_is_killed_at_each_request_and_leaves_the_one_before() {
         let ran = finish(program(&rack, &line));
         assert_eq!(ran.code, 0, "{number}: {ran:?}");
         assert_eq!(assert_sound(read_in(&tar)).len(), number);
+    }
+}
+
+/// Kills mirroring each version, which `prepare` makes and names, into an OCI registry, at one request more than that of the
+/// version before, until one ends by itself; returns how many there were.
+fn kill_pushes(
+    rack: &Rack,
+    source: &Server,
+    to: &Registry,
+    prepare: impl Fn(usize) -> String,
+) -> usize {
+    for number in 1.. {
+        let line = format!("mirror {} --to oci://{}/", prepare(number), to.host());
+        let killed = kill_at(program(rack, &line), number, &[source, to.server()]);
+        let tags = to.assert_sound();
+        let is_there = tags.iter().any(|it| it.ends_with(&format!(":v{number}")));
+        assert_eq!(tags.len(), number - usize::from(!is_there), "{tags:?}");
+        if !killed {
+            assert!(number > LEAST && is_there, "{number}");
+            return number;
+        }
+        let before = to.count();
+        to.server().reset_counts();
+        let ran = finish(program(rack, &line));
+        assert_eq!(ran.code, 0, "{number}: {ran:?}");
+        // Each brings one blob, manifest or tag.
+        let requests = to.server().requests().into_iter();
+        let puts = requests.filter(|it| it.method == "PUT");
+        let statuses: Vec<u16> = puts.map(|it| it.status).collect();
+        assert_eq!(statuses, vec![201; to.count() - before], "{number}");
+        assert_eq!(to.assert_sound().len(), number);
+    }
+    unreachable!("a process ends by itself at last");
+}
+
+#[test]
+fn mirroring_chunks_into_an_oci_registry_is_killed_at_each_request() {
+    let (rack, to) = (Rack::new(), Registry::start());
+    let versions = kill_pushes(&rack, &rack.server, &to, |number| {
+        let version = format!("g/m v{number}");
+        rack.publish(&version, &files(number));
+        version.replace(' ', "@")
+    });
+    for number in 1..=versions {
+        let other = Rack::new();
+        let address = address(&format!("oci://{}/g/m@v{number}", to.host()));
+        let pulled = other.manager().pull(&address, &PullOptions::default());
+        let model = pulled.unwrap().model.to_string();
+        other.assert_files(&model, &files(number));
+    }
+}
+
+#[test]
+fn mirroring_an_artifact_as_it_is_is_killed_at_each_request() {
+    let (rack, from, to) = (Rack::new(), Registry::start(), Registry::start());
+    let versions = kill_pushes(&rack, from.server(), &to, |number| {
+        let layer = |at: usize| bytes(1000 + at, (100 * number + at) as u64);
+        let layers = ["a", "b", "c", "d", "e"].iter().enumerate();
+        let layers: Vec<_> = layers.map(|(at, name)| (*name, layer(at))).collect();
+        let tag = format!("v{number}");
+        from.push("acme/llama", &tag, &Artifact::model_pack(&layers));
+        format!("oci://{}/acme/llama@{tag}", from.host())
+    });
+    let repository = format!("{}/acme/llama", from.host().replace(':', "_"));
+    for number in 1..=versions {
+        let tag = format!("v{number}");
+        let pushed = from.manifest_of("acme/llama", &tag);
+        assert!(pushed.is_some() && to.manifest_of(&repository, &tag) == pushed);
     }
 }
 

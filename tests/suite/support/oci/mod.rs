@@ -22,7 +22,7 @@ pub(crate) mod real;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::server::{Page, Request, Server, lock};
 
@@ -183,6 +183,27 @@ impl Registry {
         repository.map_or_else(Vec::new, |found| found.blobs.keys().cloned().collect())
     }
 
+    /// Returns all tags, `repository:tag`, each of which names a manifest of which everything is there.
+    pub(crate) fn assert_sound(&self) -> Vec<String> {
+        let contents = lock(&self.contents);
+        let mut tags = Vec::new();
+        for (name, repository) in &contents.repositories {
+            for (tag, digest) in &repository.tags {
+                repository.assert_whole(digest);
+                tags.push(format!("{name}:{tag}"));
+            }
+        }
+        tags
+    }
+
+    /// How many blobs, manifests and tags it has.
+    pub(crate) fn count(&self) -> usize {
+        let contents = lock(&self.contents);
+        let repositories = contents.repositories.values();
+        let counts = repositories.map(|it| it.blobs.len() + it.manifests.len() + it.tags.len());
+        counts.sum()
+    }
+
     /// The requests since the last reset: method and path without the query, `/v2/` left out.
     pub(crate) fn requests(&self) -> Vec<String> {
         let requests = self.server.requests().into_iter();
@@ -282,6 +303,20 @@ impl Contents {
 }
 
 impl Repository {
+    fn assert_whole(&self, digest: &str) {
+        let (_, json) = &self.manifests[digest];
+        assert_eq!(sha256(json), digest);
+        let json: Value = serde_json::from_slice(json).unwrap();
+        let digest_of = |it: &Value| it["digest"].as_str().unwrap().to_owned();
+        for manifest in json["manifests"].as_array().into_iter().flatten() {
+            self.assert_whole(&digest_of(manifest));
+        }
+        let layers = json["layers"].as_array().into_iter().flatten();
+        for blob in layers.chain(json.get("config")).map(digest_of) {
+            assert_eq!(sha256(&self.blobs[&blob]), blob);
+        }
+    }
+
     /// A manifest, for clients that say which types they read.
     fn manifest(&self, request: &Request, reference: &str) -> Page {
         let digest = self.tags.get(reference).map_or(reference, String::as_str);
