@@ -16,6 +16,8 @@ const LOOK: Duration = Duration::from_millis(100);
 const END_LOOK: Duration = Duration::from_millis(5);
 /// How much of its complaints is kept.
 const MAX_COMPLAINT_BYTES: usize = 4 << 10;
+/// How much of a complaint is quoted.
+const MAX_QUOTED_CHARS: usize = 200;
 
 /// What a program is given, and how much of it is put up with.
 #[derive(Debug, Clone, Copy)]
@@ -67,6 +69,13 @@ impl fmt::Display for Silence {
             Self::Cancelled => f.write_str("was ended because the operation was cancelled"),
         }
     }
+}
+
+/// Returns the first line that says something, for an error.
+pub(crate) fn quoted<'l>(mut lines: impl Iterator<Item = &'l str>) -> Option<String> {
+    let line = lines.find(|line| !line.trim().is_empty())?;
+    let line: String = line.trim().chars().take(MAX_QUOTED_CHARS).collect();
+    Some(line.escape_debug().to_string())
 }
 
 /// Runs a program to its end, and returns what it says. One that takes too long or says too much is ended, and with it what it

@@ -19,7 +19,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::Failure;
 use crate::http::exchange::Exchange;
 use crate::mutex::Mutex;
-use crate::program::{Question, Silence, ask};
+use crate::program::{Question, Silence, ask, quoted};
 use crate::secret::Secret;
 
 /// How long before they expire keys are renewed: [as the SDKs do][sdk], so that a request that waits in a queue still has some.
@@ -264,13 +264,9 @@ fn of_program(
         silence => unusable(&silence.to_string()),
     })?;
     if !reply.is_success {
-        let lines = reply.complaint.lines().map(str::trim);
-        let said = lines.into_iter().find(|line| !line.is_empty());
-        let said: String = said.unwrap_or("nothing").chars().take(200).collect();
-        return Err(unusable(&format!(
-            "fails and says '{}'",
-            said.escape_debug()
-        )));
+        let said = quoted(reply.complaint.lines());
+        let said = said.as_deref().unwrap_or("nothing");
+        return Err(unusable(&format!("fails and says '{said}'")));
     }
     KeysWire::keys(&reply.output, origin).map_err(Failure::last)
 }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::account::{Account, Login};
 use crate::env::Environment;
 use crate::mutex::Mutex;
-use crate::program::{Question, Reply, ask};
+use crate::program::{Question, Reply, ask, quoted};
 use crate::progress::CancelToken;
 
 /// How long a helper may take: some wait for somebody to unlock a key ring.
@@ -20,8 +20,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const MAX_ANSWER_BYTES: usize = 64 << 10;
 /// How long an answer is remembered, so that many repositories of one registry ask once. Tokens of clouds last for hours.
 const REMEMBERED: Duration = Duration::from_secs(60);
-/// How much of a complaint is quoted.
-const MAX_COMPLAINT_CHARS: usize = 200;
 /// The length of the longest names in use is about 20.
 const MAX_NAME_BYTES: usize = 64;
 /// What helpers say of a server that they do not know, in all languages.
@@ -129,12 +127,9 @@ fn read(program: &str, reply: &Reply) -> Answer {
             true => "",
             false => &*said,
         };
-        let mut lines = said.lines().chain(reply.complaint.lines());
-        return Answer::Failed(match lines.find(|line| !line.trim().is_empty()) {
-            Some(line) => {
-                let line: String = line.trim().chars().take(MAX_COMPLAINT_CHARS).collect();
-                format!("failed: {}", line.escape_debug())
-            }
+        let lines = said.lines().chain(reply.complaint.lines());
+        return Answer::Failed(match quoted(lines) {
+            Some(line) => format!("failed: {line}"),
             None => "failed without a word".into(),
         });
     }

@@ -153,21 +153,7 @@ impl RegistryAuthority {
         exchange: &Exchange<'_>,
     ) -> Result<Pass, Failure> {
         let realm = self.realm(challenge)?;
-        let mut search = self.search(area, exchange)?;
-        let is_named = |host: &str| search::is_named(&self.environment, host);
-        if let Some(account) = &search.account
-            && !realm::is_trusted(&self.registry, &realm, is_named)
-        {
-            let (origin, host) = (&account.origin, realm.authority());
-            // In the place of the line that says that there is one.
-            search.looked_at.pop();
-            search.looked_at.push(format!(
-                "the login of {origin} is not sent to {host}, where this registry's tokens come from: \
-                 an entry for {host} in the file would allow it"
-            ));
-            self.looked_at.lock().clone_from(&search.looked_at);
-            search.account = None;
-        }
+        let search = self.search_for(&realm, area, exchange)?;
         let fetch = |search: &Search, account: Option<&Account>| {
             let request = TokenRequest {
                 realm: &realm,
@@ -192,7 +178,7 @@ impl RegistryAuthority {
         }
         // A helper may have a new one by now.
         self.helpers.forget();
-        let again = self.search(area, exchange)?;
+        let again = self.search_for(&realm, area, exchange)?;
         if let Some(other) = &again.account
             && other.login != account.login
         {
@@ -235,6 +221,31 @@ impl RegistryAuthority {
                 looked_at: Vec::new(),
             })
         })
+    }
+
+    /// Looks for credentials that a token service may learn.
+    fn search_for(
+        &self,
+        realm: &Url,
+        area: &Area,
+        exchange: &Exchange<'_>,
+    ) -> Result<Search, Failure> {
+        let mut search = self.search(area, exchange)?;
+        let is_named = |host: &str| search::is_named(&self.environment, host);
+        if let Some(account) = &search.account
+            && !realm::is_trusted(&self.registry, realm, is_named)
+        {
+            let (origin, host) = (&account.origin, realm.authority());
+            // In the place of the line that says that there is one.
+            search.looked_at.pop();
+            search.looked_at.push(format!(
+                "the login of {origin} is not sent to {host}, where this registry's tokens come from: \
+                 an entry for {host} in the file would allow it"
+            ));
+            self.looked_at.lock().clone_from(&search.looked_at);
+            search.account = None;
+        }
+        Ok(search)
     }
 
     /// Looks for credentials: in the source's URL, then in files.
