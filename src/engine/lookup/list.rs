@@ -10,7 +10,7 @@ use crate::engine::local::list::Scope;
 use crate::error::Result;
 use crate::progress::CancelToken;
 use crate::setters::setters;
-use crate::source::{ListFilter, Source};
+use crate::source::{ListFilter, Source, at_once};
 use crate::store::record::Records;
 
 /// Which offers to list. Default: all.
@@ -73,27 +73,8 @@ impl Engine {
             reference: options.reference.as_deref(),
             is_named: options.source.is_some(),
         };
-        let (mut all, mut is_any_read) = (RemoteListing::default(), false);
-        for source in self.listing_sources(options.source.as_deref())? {
-            let mut listing = match source.list(&call, filter) {
-                Err(error) if error.is_cancelled() => return Err(error),
-                Err(error) => RemoteListing {
-                    failures: vec![source.identity().failure(None, error)],
-                    ..RemoteListing::default()
-                },
-                Ok(listing) => listing,
-            };
-            is_any_read |= listing.failures.is_empty() || !listing.models.is_empty();
-            // The larger list stays where it is, and the smaller one is copied.
-            if all.models.len() < listing.models.len() {
-                mem::swap(&mut all.models, &mut listing.models);
-            }
-            all.models.append(&mut listing.models);
-            all.failures.extend(listing.failures);
-        }
-        if !is_any_read && !all.failures.is_empty() {
-            return Err(all.failures.swap_remove(0).error);
-        }
+        let sources = self.listing_sources(options.source.as_deref())?;
+        let mut all = join(ask_all(&sources, |source| source.list(&call, filter))?);
         all.models.retain(|remote| {
             options.scope.contains(&remote.model)
                 && options.model_type.as_deref().is_none_or(|wanted| {
@@ -128,6 +109,51 @@ impl Engine {
         all.sort_by(|a, b| (&a.name, &a.reference).cmp(&(&b.name, &b.reference)));
         Ok(all)
     }
+}
+
+/// Asks sources at the same time, so that one which cannot be reached makes nobody wait for the others. What could not be read is
+/// in their answers, unless that is all there is.
+pub(super) fn ask_all(
+    sources: &[Arc<dyn Source>],
+    ask: impl Fn(&dyn Source) -> Result<RemoteListing> + Sync,
+) -> Result<Vec<RemoteListing>> {
+    let mut listings = Vec::with_capacity(sources.len());
+    for (source, answer) in sources
+        .iter()
+        .zip(at_once(sources, |source| ask(&**source)))
+    {
+        listings.push(match answer {
+            Err(error) if error.is_cancelled() => return Err(error),
+            Err(error) => RemoteListing {
+                failures: vec![source.identity().failure(None, error)],
+                ..RemoteListing::default()
+            },
+            Ok(listing) => listing,
+        });
+    }
+    let is_read = |it: &RemoteListing| it.failures.is_empty() || !it.models.is_empty();
+    if listings.iter().any(is_read) {
+        return Ok(listings);
+    }
+    let mut failures = listings.into_iter().flat_map(|it| it.failures);
+    // Nothing was asked where nothing failed.
+    failures
+        .next()
+        .map_or(Ok(Vec::new()), |failed| Err(failed.error))
+}
+
+/// Puts answers into one.
+pub(super) fn join(listings: Vec<RemoteListing>) -> RemoteListing {
+    let mut all = RemoteListing::default();
+    for mut listing in listings {
+        // The larger list stays where it is, and the smaller one is copied.
+        if all.models.len() < listing.models.len() {
+            mem::swap(&mut all.models, &mut listing.models);
+        }
+        all.models.append(&mut listing.models);
+        all.failures.extend(listing.failures);
+    }
+    all
 }
 
 /// Notes which of some offers are installed, and in which state.

@@ -1,14 +1,15 @@
 //! Finding models by what is said about them.
 
-use crate::catalog::registry::RegistryFailure;
+use crate::catalog::registry::{RegistryFailure, RemoteListing};
 use crate::catalog::{Facts, RemoteModel};
 use crate::engine::Engine;
 use crate::engine::local::list::{InstalledModel, ListOptions};
-use crate::engine::lookup::list::{RemoteOptions, mark_installed};
+use crate::engine::lookup::list::{ask_all, join, mark_installed};
 use crate::error::{Error, Result};
 use crate::model::ModelRef;
 use crate::progress::CancelToken;
 use crate::setters::setters;
+use crate::source::ListFilter;
 
 /// What to search in.
 ///
@@ -79,7 +80,8 @@ impl Engine {
         }
         let mut report = SearchReport::default();
         if options.remote {
-            self.search_remote(query, &words, options, &mut report)?;
+            let found = self.search_remote(query, &words, options)?;
+            (report.remote, report.failures) = (found.models, found.failures);
         } else {
             report.installed = self.list(&ListOptions::default())?.models;
             report.installed.retain(|model| {
@@ -100,38 +102,32 @@ impl Engine {
         query: &str,
         words: &[String],
         options: &SearchOptions,
-        report: &mut SearchReport,
-    ) -> Result<()> {
-        let mut remote = RemoteOptions::default()
-            .offline(options.offline)
-            .cancel(options.cancel.clone());
-        remote.source.clone_from(&options.source);
-        let sources = self.sources.select(options.source.as_deref())?;
-        let (listing, searching): (Vec<_>, Vec<_>) =
-            sources.iter().partition(|source| source.can_list());
-        if !listing.is_empty() {
-            match self.list_offers(&remote) {
-                Ok(listing) => {
-                    (report.remote, report.failures) = (listing.models, listing.failures);
-                    report
-                        .remote
-                        .retain(|remote| matches(words, &remote.model, &remote.metadata.facts()));
-                }
-                Err(error) if searching.is_empty() || error.is_cancelled() => return Err(error),
-                Err(error) => report.failures.push(RegistryFailure::new("", error)),
-            }
-        }
+    ) -> Result<RemoteListing> {
         let call = self.call(options.offline, &options.cancel);
-        for source in searching {
-            match source.search(&call, query) {
-                Ok(found) => report.remote.extend(found),
-                Err(error) if sources.len() == 1 || error.is_cancelled() => return Err(error),
-                Err(error) => report.failures.push(source.identity().failure(None, error)),
+        let filter = ListFilter {
+            is_named: options.source.is_some(),
+            ..ListFilter::default()
+        };
+        let sources = self.sources.select(options.source.as_deref())?;
+        let mut listings = ask_all(&sources, |source| match source.can_list() {
+            true => source.list(&call, filter),
+            false => source.search(&call, query).map(|models| RemoteListing {
+                models,
+                ..RemoteListing::default()
+            }),
+        })?;
+        for (source, listing) in sources.iter().zip(&mut listings) {
+            if source.can_list() {
+                let models = &mut listing.models;
+                models.retain(|remote| matches(words, &remote.model, &remote.metadata.facts()));
             }
         }
-        report.remote.sort_by(|a, b| a.model.cmp(&b.model));
-        mark_installed(&self.records()?, &mut report.remote);
-        Ok(())
+        let mut found = join(listings);
+        found
+            .models
+            .sort_by(|a, b| (&a.model, &a.source).cmp(&(&b.model, &b.source)));
+        mark_installed(&self.records()?, &mut found.models);
+        Ok(found)
     }
 }
 

@@ -4,7 +4,8 @@ use modelrack::{Manager, ModelManager, RemoteOptions, SearchOptions};
 use serde_json::json;
 
 use crate::sources::hub::machine::Machine;
-use crate::support::server::Rule;
+use crate::support::rack::{Rack, sample};
+use crate::support::server::{Gate, Rule};
 
 fn search(machine: &Machine, query: &str) -> modelrack::Result<Vec<String>> {
     let options = SearchOptions::default().remote(true);
@@ -178,4 +179,57 @@ fn the_hub_has_too_many_models_to_list() {
         assert!(error.to_string().contains("search"), "{error}");
     }
     assert_eq!(machine.hub.server().connections(), 0);
+}
+
+/// Neither answers before the other was asked.
+#[test]
+fn sources_are_asked_at_the_same_time() {
+    let machine = Machine::new();
+    machine.rack.publish("g/m v1", &sample());
+    machine
+        .hub
+        .repo("o/m")
+        .commit("main", [("config.json", "{}")]);
+    let other = Rack::with_model();
+    let toml = format!(
+        "[sources.hf]\nhub = \"{}\"\n[sources.v]\nurl = \"{}\"\n[sources.w]\nurl = \"{}\"\n",
+        machine.hub.url(),
+        other.server.url(),
+        machine.rack.server.url()
+    );
+    let list = |manager: &ModelManager| {
+        let listing = manager.list_remote(&RemoteOptions::default()).unwrap();
+        (listing.models.len(), listing.failures.len())
+    };
+    let find = |manager: &ModelManager| {
+        let options = SearchOptions::default().remote(true);
+        let report = manager.search("m", &options).unwrap();
+        (report.remote.len(), report.failures.len())
+    };
+    let pairs = [
+        (&other.server, &machine.rack.server),
+        (machine.hub.server(), &machine.rack.server),
+    ];
+    for (servers, ask, expected) in [
+        (pairs[0], &list as &dyn Fn(&ModelManager) -> _, (2, 0)),
+        (pairs[0], &find, (3, 0)),
+        (pairs[1], &find, (3, 0)),
+    ] {
+        let gates = [Gate::new(), Gate::new()];
+        for (server, [own, others]) in [
+            (servers.0, [&gates[0], &gates[1]]),
+            (servers.1, [&gates[1], &gates[0]]),
+        ] {
+            let own = own.clone();
+            let rule = Rule::any().on_request(move || own.open());
+            server.rule(rule.hold(others));
+        }
+        let manager = ModelManager::builder(machine.rack.bare_config().bootstrap(&toml))
+            .environment(machine.rack.environment())
+            .build();
+        assert_eq!(ask(&manager), expected);
+        for server in [machine.hub.server(), &other.server, &machine.rack.server] {
+            server.clear_rules();
+        }
+    }
 }
