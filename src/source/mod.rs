@@ -50,6 +50,7 @@ pub(crate) mod models_toml;
 pub(crate) mod oci;
 pub(crate) mod places;
 pub(crate) mod repository;
+pub(crate) mod signature;
 mod sources;
 pub(crate) mod stored;
 pub(crate) mod syncing;

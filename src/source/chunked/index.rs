@@ -5,7 +5,6 @@ use std::io::{BufReader, Cursor, Read};
 use std::path::Path;
 use std::time::SystemTime;
 
-use minisign_verify::{PublicKey, Signature};
 use serde::{Deserialize, Serialize};
 use tracing::{debug, warn};
 
@@ -20,10 +19,8 @@ use crate::http::{Answer, Failure, GetOptions, Validators};
 use crate::source::Identity;
 use crate::source::cache::{CachedMeta, RegistryCache, Stamp};
 use crate::source::compiled::{Compiled, Compiler};
+use crate::source::signature::signature;
 use crate::url::{Scheme, Url};
-
-/// The largest signature that is read, in bytes; real ones have about 300.
-const MAX_SIGNATURE_BYTES: u64 = 4096;
 
 /// What a compiled index was compiled of.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -96,18 +93,8 @@ impl Index {
     pub(super) fn read<T>(&self, read: impl Fn(&mut Compiled<Origin>) -> Result<T>) -> Result<T> {
         let document = self.cache.open()?;
         let path = self.cache.index_path();
-        let origin = Origin {
-            name: self.identity.name.clone(),
-            document: Stamp::of(&document),
-        };
-        let compiled = self.cache.open_index().and_then(|file| match file {
-            Some(file) => Compiled::open(file, &path),
-            None => Ok(None),
-        });
-        if let Ok(Some(mut compiled)) = compiled
-            && compiled.head.origin == origin
-            && origin.document.is_some()
-        {
+        let origin = self.origin_of(&document);
+        if let Some(mut compiled) = self.compiled(&origin) {
             match read(&mut compiled) {
                 Err(error) if matches!(error.kind(), ErrorKind::DamagedCache { .. }) => {}
                 result => return result,
@@ -127,6 +114,27 @@ impl Index {
         }
         let compiled = Compiled::open(Cursor::new(bytes), &path)?;
         read(&mut compiled.ok_or_else(|| Error::internal("a compiled index cannot be read"))?)
+    }
+
+    fn origin_of(&self, document: &File) -> Origin {
+        Origin {
+            name: self.identity.name.clone(),
+            document: Stamp::of(document),
+        }
+    }
+
+    /// Opens the compiled form of the cached copy; `None` when there is none of exactly this copy.
+    fn compiled(&self, origin: &Origin) -> Option<Compiled<Origin>> {
+        let file = self.cache.open_index().ok()??;
+        let compiled = Compiled::open(file, &self.cache.index_path()).ok()??;
+        (compiled.head.origin == *origin && origin.document.is_some()).then_some(compiled)
+    }
+
+    /// Whether the cached copy is the document with this digest, in both forms.
+    fn is_kept(&self, meta: &CachedMeta, digest: Digest) -> bool {
+        let document = self.cache.open().ok();
+        let origin = document.map(|document| self.origin_of(&document));
+        meta.digest == Some(digest) && origin.is_some_and(|it| self.compiled(&it).is_some())
     }
 
     /// Compiles a document; one that offers nothing of what it lists is refused. Where it announces shards, it is compiled
@@ -169,8 +177,7 @@ impl Index {
         call.retrying(&self.urls, |mirror, url| {
             // A validator means something only to the server that gave it.
             let known = cached.as_ref().filter(|_| mirror == 0 && !force);
-            let known = known.map(|meta| meta.validators.clone());
-            let fetched = self.fetch(call, known.unwrap_or_default(), url)?;
+            let fetched = self.fetch(call, known, url)?;
             let before = cached.as_ref().and_then(|meta| meta.digest);
             is_new = fetched.is_some() && (force || fetched != before);
             if mirror > 0 {
@@ -188,7 +195,7 @@ impl Index {
                     ..
                 } if server_code.as_deref() != Some("NoSuchBucket") => ErrorKind::IndexNotFound {
                     url,
-                    origin: self.origin.clone(),
+                    origin: Some(self.origin.clone()),
                 },
                 kind => kind,
             })
@@ -198,9 +205,14 @@ impl Index {
 
     /// Fetches the index into the cache unless the server says that the copy there is still current; returns its digest if
     /// it fetched one.
-    fn fetch(&self, call: &Call, known: Validators, url: &Url) -> Result<Option<Digest>, Failure> {
+    fn fetch(
+        &self,
+        call: &Call,
+        known: Option<&CachedMeta>,
+        url: &Url,
+    ) -> Result<Option<Digest>, Failure> {
         let options = GetOptions {
-            known,
+            known: known.map_or_else(Validators::default, |meta| meta.validators.clone()),
             ..GetOptions::default()
         };
         let mut body = match call.get(url, &options)? {
@@ -256,17 +268,25 @@ impl Index {
             }
             (None, None) => {}
         }
+        let digest = hasher.finish();
+        // A folder, and many a server, has nothing that tells its states apart, and compiling takes long.
+        if let Some(meta) = known.filter(|meta| self.is_kept(meta, digest)) {
+            debug!(%url, "the same again");
+            let renewed = CachedMeta {
+                validators: body.validators,
+                fetched_at: SystemTime::now(),
+                ..meta.clone()
+            };
+            self.cache.write_meta(&renewed).map_err(Failure::last)?;
+            return Ok(Some(digest));
+        }
         // A document that is not an index does not replace the cached copy.
         let document = reread()?;
-        let origin = Origin {
-            name: self.identity.name.clone(),
-            document: Stamp::of(&document),
-        };
+        let origin = self.origin_of(&document);
         let mut index = self.cache.begin_index().map_err(Failure::last)?;
         let shards = self
             .compile(document, origin, None, &mut |piece| index.write(piece))
             .map_err(Failure::last)?;
-        let digest = hasher.finish();
         let meta = CachedMeta {
             url: self.urls[0].to_string(),
             validators: body.validators,
@@ -285,29 +305,4 @@ impl Index {
         self.cache.drop_shards(&digests.collect());
         Ok(Some(digest))
     }
-}
-
-/// Fetches the [minisign](https://jedisct1.github.io/minisign/) signature beside the index.
-fn signature(call: &Call, key: &str, url: &Url) -> Result<(PublicKey, Signature), Failure> {
-    let place = url.beside(".minisig");
-    let unsigned = |reason: &str| {
-        let message = format!("the index is not signed as configured: {reason}");
-        Failure::last(Error::registry(&place, message))
-    };
-    // In the file that minisign writes, a comment comes first.
-    let key = key.trim().lines().last().unwrap_or_default();
-    let key = PublicKey::from_base64(key.trim()).map_err(|_| {
-        let message = format!("the public_key configured for {url} is not a minisign key");
-        Failure::last(Error::config(message))
-    })?;
-    let text = match call.body(&place, &GetOptions::default()) {
-        Ok(mut body) => body.read_whole(MAX_SIGNATURE_BYTES, &call.cancel)?,
-        Err(failure) if failure.error.is_missing() => {
-            return Err(unsigned("there is no signature"));
-        }
-        Err(failure) => return Err(failure),
-    };
-    let text = String::from_utf8(text).map_err(|_| unsigned("the signature is not text"))?;
-    let signature = Signature::decode(&text).map_err(|_| unsigned("the signature is malformed"))?;
-    Ok((key, signature))
 }

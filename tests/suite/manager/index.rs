@@ -10,8 +10,9 @@ use modelrack::{Manager, ManagerExt, ModelAddress, PullOptions, RemoteOptions, S
 use serde_json::json;
 
 use crate::support::address;
+use crate::support::disk::age;
 use crate::support::rack::{APP, CHUNK, Rack, sample};
-use crate::support::registry::{HandMade, serve_index};
+use crate::support::registry::{HandMade, serve_index, shard};
 use crate::support::server::Rule;
 
 fn offered(manager: &dyn Manager, options: &RemoteOptions) -> Vec<String> {
@@ -473,4 +474,44 @@ fn a_compiled_index_of_another_copy_is_not_believed() {
     let compiled = fs::metadata(&index).unwrap().modified().unwrap();
     assert_eq!(offered(&rack.manager(), &offline), ["g/m v10"]);
     assert_eq!(fs::metadata(&index).unwrap().modified().unwrap(), compiled);
+}
+
+/// A folder has nothing that tells its states apart, and neither has many a server.
+#[test]
+fn an_index_that_comes_again_is_not_compiled_again() {
+    for (is_folder, is_sharded) in [(true, false), (false, false), (true, true)] {
+        let rack = Rack::with_model();
+        if is_sharded {
+            shard(&rack.registry(), 1);
+        }
+        let rule = Rule::path("/models.json").without_header("etag");
+        rack.server.rule(rule);
+        let url = match is_folder {
+            true => Url::from_path(&rack.registry()).unwrap().expose(),
+            false => rack.server.url(),
+        };
+        let list = || {
+            let manager = rack.manager_of(rack.bare_config().registry_url(&url));
+            offered(&manager, &RemoteOptions::default())
+        };
+        assert_eq!(list(), ["g/m v1"]);
+        let written = || {
+            let file = fs::metadata(cached(&rack, "models.index")).unwrap();
+            file.modified().unwrap()
+        };
+        age(&cached(&rack, "models.index"), 1);
+        let first = written();
+        assert_eq!(list(), ["g/m v1"]);
+        assert_eq!(written(), first, "{is_folder} {is_sharded}");
+        // What it is compiled into may be damaged meanwhile.
+        fs::write(cached(&rack, "models.index"), b"{}").unwrap();
+        assert_eq!(list(), ["g/m v1"]);
+        assert!(written() != first, "{is_folder} {is_sharded}");
+        if !is_sharded {
+            age(&cached(&rack, "models.index"), 1);
+            rack.publish("g/m v2", &sample());
+            assert_eq!(list(), ["g/m v1", "g/m v2"]);
+            assert!(written() != first, "{is_folder}");
+        }
+    }
 }
