@@ -25,7 +25,11 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
         variable("DIR"),
         variable("CACHE_DIR")
     );
-    let resumes = matches!(session.verb, "pull" | "update" | "copy" | "verify");
+    let Session {
+        resumes,
+        names_place,
+        ..
+    } = *session;
     let is_registry = session.verb == "registry";
     let or_near = |near: &[String], otherwise: String| match near {
         [] => otherwise,
@@ -160,11 +164,12 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
                 ),
             }
         }
-        ErrorKind::IndexNotFound { .. } if session.verb == "verify" => {
-            "a registry has a models.json there; a layout of artifacts is written oci-layout:DIR"
-                .into()
-        }
-        ErrorKind::IndexNotFound { origin, .. } => format!("check the URL in {origin}"),
+        ErrorKind::IndexNotFound { origin, .. } => match origin {
+            Some(origin) => format!("check the URL in {origin}"),
+            None => "check the folder or URL that was given: a registry has a models.json there; a layout of \
+                 artifacts is written oci-layout:DIR"
+                .into(),
+        },
         ErrorKind::Network {
             server_code: Some(code),
             url,
@@ -188,7 +193,7 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
         ErrorKind::Network {
             status: Some(300..=407 | 409..500),
             ..
-        } if is_registry => "check the address that was given, and what its server allows".into(),
+        } if names_place => "check the address that was given, and what its server allows".into(),
         ErrorKind::Network {
             status: Some(404 | 410),
             ..
@@ -365,7 +370,7 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
         }
         ErrorKind::WebPage { .. } => format!(
             "open the URL in a browser: the server or the network may ask to sign in; check {}, too",
-            match is_registry {
+            match names_place {
                 true => "the address that was given",
                 false => "the URL of the source",
             }

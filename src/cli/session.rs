@@ -14,7 +14,7 @@ use serde::Serialize;
 use tracing::subscriber::NoSubscriber;
 use tracing::{Dispatch, dispatcher};
 
-use super::args::{self, is_set};
+use super::args::{self, is_set, text};
 use super::console::{Console, is_dumb};
 use super::failure::{CliError, CliResult};
 use super::meter::{Meter, Style};
@@ -43,6 +43,10 @@ pub(super) struct Session {
     warnings: Warnings,
     /// The name of the command that runs.
     pub(super) verb: &'static str,
+    /// Whether the same command goes on where this one stopped.
+    pub(super) resumes: bool,
+    /// Whether the user names a place of a registry, and not only sources.
+    pub(super) names_place: bool,
     /// The lock that says what it has to do, if one does.
     pub(super) lock: Option<PathBuf>,
 }
@@ -68,6 +72,10 @@ impl Session {
         };
         let typed = || typed_command(environment.command_line(), &mount.name, verb?);
         let path = mount.invoked_as.clone().or_else(typed);
+        let verb = verb.map_or("", |verb| verb.name);
+        // No key of a source has a colon.
+        let registry = levels.clone().find_map(|it| text(it, args::REGISTRY));
+        let is_of_place = registry.is_some_and(|registry| registry.contains(':'));
         let is_coloured = Console::is_coloured(console.err_is_terminal, &environment);
         let label = paint(is_coloured, AnsiColor::Yellow, "warning:");
         Self {
@@ -76,7 +84,10 @@ impl Session {
             is_animated: console.err_is_terminal && !is_dumb(&environment),
             warnings: Warnings::new(console.clone(), label),
             path: path.unwrap_or_else(|| mount.example_path()),
-            verb: verb.map_or("", |verb| verb.name),
+            resumes: matches!(verb, "pull" | "update" | "copy")
+                || (verb == "verify" && anywhere(args::REPAIR)),
+            names_place: verb == "registry" || (verb == "verify" && is_of_place),
+            verb,
             lock,
             manager: mount.open_manager(environment),
             console,

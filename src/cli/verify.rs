@@ -3,7 +3,7 @@
 use clap::{ArgMatches, Command};
 
 use super::args;
-use super::args::{Which, flag, is_set, option, text};
+use super::args::{REGISTRY, REPAIR, Which, flag, is_set, option, text};
 use super::ending::{DAMAGED, print_hint, show_and_end};
 use super::failure::{CliError, CliResult};
 use super::session::Session;
@@ -12,10 +12,9 @@ use super::{Mount, render};
 use crate::error::chain;
 use crate::installed::{VerifiedModel, VerifyReport};
 use crate::mirror::{DamagedDocument, RegistryLocation, RegistryReport, VerifyRegistryOptions};
+use crate::source::signature::public_key;
 use crate::{ModelRef, VerifyOptions};
 
-const REPAIR: &str = "modelrack_repair";
-const REGISTRY: &str = "modelrack_registry";
 const PUBLIC_KEY: &str = "modelrack_public-key";
 
 /// What is done about damage in a registry by whoever writes it.
@@ -50,6 +49,7 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
         .arg(
             option(PUBLIC_KEY, "KEY")
                 .help("The minisign key that the index of the registry must be signed with")
+                .value_parser(|key: &str| public_key(key).map(|_| key.to_owned()))
                 .requires(REGISTRY),
         )
         .arg(args::concurrency().requires(REGISTRY))

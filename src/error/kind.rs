@@ -202,8 +202,8 @@ pub enum ErrorKind {
     IndexNotFound {
         /// The URL of the index.
         url: Box<Url>,
-        /// Where that URL comes from: an environment variable, or a key of the configuration.
-        origin: String,
+        /// Where that URL comes from: an environment variable, or a key of the configuration; `None` if the caller named it.
+        origin: Option<String>,
     },
     /// The record of an installed model does not say where its files came from.
     OriginUnknown {

@@ -71,7 +71,8 @@
 //!         ErrorKind::WebPage { url, requested, token_variable } => {
 //!             format!("{requested} leads to {url}: set {token_variable:?}, or see in a browser whether to sign in")
 //!         }
-//!         ErrorKind::IndexNotFound { url, origin } => format!("check the URL in {origin}: there is no {url}"),
+//!         ErrorKind::IndexNotFound { url, origin: Some(origin) } => format!("check the URL in {origin}: there is no {url}"),
+//!         ErrorKind::IndexNotFound { url, origin: None } => format!("there is no registry: {url}"),
 //!         ErrorKind::Network { url, status, message, server_code, source } => {
 //!             format!("try again later: {message} ({url}, {status:?}, {server_code:?}, {source:?})")
 //!         }

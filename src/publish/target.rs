@@ -26,6 +26,7 @@ use crate::http::call::Call;
 use crate::model::ModelRef;
 use crate::oci::is_tag;
 use crate::progress::CancelToken;
+use crate::source::location::refuse_half_a_url;
 use crate::url::{Scheme, Url};
 
 /// Where models are published: in a folder, which any static server can serve, or a tar of one, in a bucket, in an image
@@ -244,6 +245,9 @@ impl PublishTarget {
                 tag,
             }));
         }
+        if text.is_empty() {
+            return Err(Error::argument("the place to write to is empty"));
+        }
         if !text.contains("://") {
             refuse_half_a_url(text)?;
             return Ok(path.into());
@@ -406,26 +410,6 @@ fn no_tar(path: &Path, error: Error) -> Error {
             error,
         ),
         _ => error,
-    }
-}
-
-/// Refuses what is no path that anybody means: nothing, or a URL that lacks a slash, which would become a folder.
-fn refuse_half_a_url(text: &str) -> Result<()> {
-    if text.is_empty() {
-        return Err(Error::argument("the place to write to is empty"));
-    }
-    let scheme = ["s3", "oci", "file", "http", "https"]
-        .into_iter()
-        .find(|scheme| {
-            text.strip_prefix(scheme)
-                .is_some_and(|it| it.starts_with(':'))
-        });
-    match scheme {
-        Some(scheme) => Err(Error::argument(format!(
-            "'{}' is no URL, which begins with {scheme}://; a folder that is called so is written with ./ in front",
-            text.escape_debug()
-        ))),
-        None => Ok(()),
     }
 }
 

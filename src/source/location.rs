@@ -46,6 +46,9 @@ impl RegistryLocation {
     pub fn parse(text: &str) -> Result<Self> {
         if let Some(layout) = text.strip_prefix("oci-layout:") {
             let path = layout.strip_prefix("//").unwrap_or(layout);
+            if path.is_empty() {
+                return Err(Error::argument("the image layout has no folder"));
+            }
             let url = url_of(Path::new(path))?;
             // Addresses are typed as they are, without encoding.
             let path = percent_decode(url.path());
@@ -55,10 +58,11 @@ impl RegistryLocation {
         if text.is_empty() {
             return Err(Error::argument("the place of the registry is empty"));
         }
-        if text.starts_with("oci://") {
-            return Ok(Self(Place::Artifacts(
-                text.trim_end_matches('/').to_owned(),
-            )));
+        if let Some(registry) = text.strip_prefix("oci://") {
+            return match registry.trim_end_matches('/') {
+                "" => Err(Error::argument("the registry has no host")),
+                registry => Ok(Self(Place::Artifacts(format!("oci://{registry}")))),
+            };
         }
         if text.contains("://") {
             let refused = |error| {
@@ -71,6 +75,7 @@ impl RegistryLocation {
             let url = Url::parse(text).map_err(refused)?;
             return Ok(Self(Place::Url(url)));
         }
+        refuse_half_a_url(text)?;
         Ok(Self(Place::Named(text.to_owned())))
     }
 
@@ -97,6 +102,22 @@ impl RegistryLocation {
             Place::Named(path) | Place::Artifacts(path) => url_of(Path::new(path)),
             Place::File(path) => url_of(path),
         }
+    }
+}
+
+/// Refuses a URL that lacks a slash, which would be taken for a path.
+pub(crate) fn refuse_half_a_url(text: &str) -> Result<()> {
+    let mut schemes = ["s3", "oci", "file", "http", "https"].into_iter();
+    let scheme = schemes.find(|scheme| {
+        let rest = text.strip_prefix(scheme);
+        rest.is_some_and(|rest| rest.starts_with(':'))
+    });
+    match scheme {
+        Some(scheme) => Err(Error::argument(format!(
+            "'{}' is no URL, which begins with {scheme}://; a folder that is called so is written with ./ in front",
+            text.escape_debug()
+        ))),
+        None => Ok(()),
     }
 }
 

@@ -23,6 +23,7 @@ use crate::rate_limit::RateLimit;
 use crate::setters::setters;
 use crate::source::location::RegistryLocation;
 use crate::source::places::{DigestPlaces, Places};
+use crate::source::signature::public_key;
 use crate::source::{ListFilter, Route, Source, at_once, several_at_once};
 use crate::url::Url;
 
@@ -193,6 +194,9 @@ impl Engine {
         place: &RegistryLocation,
         options: &VerifyRegistryOptions,
     ) -> Result<RegistryReport> {
+        if let Some(key) = &options.public_key {
+            public_key(key)?;
+        }
         let call = self.call(options.offline, &options.cancel);
         let call = call.with_progress(options.progress.as_ref());
         let call = call
@@ -201,9 +205,15 @@ impl Engine {
         // An index that was kept says nothing about the place.
         let cache = self.sources.cache_dir();
         let scratch = Scratch(cache.join(format!("verifying-{}", std::process::id())));
-        let source = self.registry_at(place, options, &scratch.0)?;
+        let configured = self.configured_as(place, options);
+        let is_given = configured.is_none();
+        let source = match configured {
+            Some(source) => source,
+            None => self.registry_at(place, options, &scratch.0)?,
+        };
         let call = call.offline(source.offline_by());
-        let listing = source.list(&call, ListFilter::default())?;
+        let listing = source.list(&call, ListFilter::default());
+        let listing = listing.map_err(|error| if is_given { given(error) } else { error })?;
         if let Some(failed) = listing.failures.into_iter().next() {
             return Err(failed.error);
         }
@@ -240,18 +250,26 @@ impl Engine {
         Ok(report)
     }
 
-    /// The source that a place is.
+    /// The configured source that a place names.
+    fn configured_as(
+        &self,
+        place: &RegistryLocation,
+        options: &VerifyRegistryOptions,
+    ) -> Option<Arc<dyn Source>> {
+        let name = place.name().filter(|_| options.public_key.is_none());
+        self.sources.named(name?).ok()
+    }
+
+    /// The source that a place is which nothing configures.
     fn registry_at(
         &self,
         place: &RegistryLocation,
         options: &VerifyRegistryOptions,
         cache_dir: &Path,
     ) -> Result<Arc<dyn Source>> {
-        let configured = place.name().and_then(|name| self.sources.named(name).ok());
-        match (configured, place.artifacts()) {
-            (Some(source), _) if options.public_key.is_none() => Ok(source),
-            (_, Some(origin)) => self.sources.at(origin),
-            _ => {
+        match place.artifacts() {
+            Some(origin) => self.sources.at(origin),
+            None => {
                 let url = place.url()?;
                 let key = options.public_key.as_deref();
                 self.sources.registry_at(&url, key, cache_dir)
@@ -339,6 +357,14 @@ impl RegistryReport {
             error,
         });
     }
+}
+
+/// The error of a place that the caller named, and no configuration.
+fn given(error: Error) -> Error {
+    error.map_kind(|kind| match kind {
+        ErrorKind::IndexNotFound { url, .. } => ErrorKind::IndexNotFound { url, origin: None },
+        kind => kind,
+    })
 }
 
 /// Learns what a version consists of, and where that is.

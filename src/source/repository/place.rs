@@ -279,7 +279,9 @@ pub(crate) fn place_of(
             }
         }
     }
-    Host::read(env)?.place(repo)
+    // Here it is the caller who names it.
+    let place = Host::read(env)?.place(repo);
+    place.map_err(|error| Error::argument(error.to_string()))
 }
 
 #[cfg(test)]

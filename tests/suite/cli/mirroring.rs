@@ -236,7 +236,8 @@ fn a_mirror_is_verified_and_the_exit_code_says_what_is_wrong() {
     let ran = models(&rack, &format!("verify --registry {}", nothing.display()));
     assert_eq!(ran.code, 5, "{ran:?}");
     assert!(
-        ran.err.contains("a registry has a models.json there"),
+        ran.err
+            .contains("hint: check the folder or URL that was given: a registry has a models.json"),
         "{ran:?}"
     );
     // What is on this machine does not become right by reading it again.
@@ -244,6 +245,43 @@ fn a_mirror_is_verified_and_the_exit_code_says_what_is_wrong() {
     let ran = models(&rack, &format!("{line} --verbose"));
     assert_eq!(ran.code, 6, "{ran:?}");
     assert!(!ran.err.contains("retry"), "{ran:?}");
+}
+
+#[test]
+fn a_registry_that_cannot_be_meant_is_refused_before_it_is_looked_for() {
+    let rack = Rack::with_model();
+    let here = rack.registry().display().to_string();
+    for (words, said) in [
+        (
+            format!("{here} --public-key nonsense"),
+            "invalid value 'nonsense' for '--public-key <KEY>'",
+        ),
+        ("s3:/bucket/prefix".to_owned(), "begins with s3://"),
+        ("oci:ghcr.io/acme".to_owned(), "begins with oci://"),
+        ("oci://".to_owned(), "the registry has no host"),
+        ("oci-layout:".to_owned(), "the image layout has no folder"),
+        ("http://".to_owned(), "the URL has no host"),
+    ] {
+        let ran = models(&rack, &format!("verify --registry {words}"));
+        assert_eq!(ran.code, 2, "{words}: {ran:?}");
+        assert!(ran.err.contains(said), "{words}: {ran:?}");
+    }
+    // Nothing is kept of it that a second run could go on with.
+    let ran = models(&rack, "verify --registry http://127.0.0.1:1/");
+    assert_eq!(ran.code, 5, "{ran:?}");
+    assert!(
+        ran.err.contains("hint: check the host in the URL"),
+        "{ran:?}"
+    );
+    // A configured source is corrected where it is configured.
+    let config = rack
+        .bare_config()
+        .bootstrap("[sources.w]\nurl = \"file:///nosuch\"\n");
+    let mount = modelrack::cli::Mount::new(config).environment(rack.environment());
+    let ran = run_words(&mount, &["verify", "--registry", "w"], Sinks::Captured);
+    assert_eq!(ran.code, 5, "{ran:?}");
+    assert!(ran.err.contains("hint: check the URL in "), "{ran:?}");
+    assert!(ran.err.contains("sources.w.url"), "{ran:?}");
 }
 
 #[test]

@@ -156,7 +156,11 @@ fn errors() -> Vec<Error> {
         }),
         Error::from(ErrorKind::IndexNotFound {
             url: url(),
-            origin: text("RACK_MODELS_REGISTRY_URL"),
+            origin: Some(text("RACK_MODELS_REGISTRY_URL")),
+        }),
+        Error::from(ErrorKind::IndexNotFound {
+            url: url(),
+            origin: None,
         }),
         Error::from(ErrorKind::ModelNotFound {
             model: text("hf/o/m"),

@@ -71,7 +71,9 @@ impl Server {
             asset: asset.map(str::to_owned),
             ..place_of(&repository.repo, settings, environment)?
         };
-        place.check()?;
+        // What was configured is checked: this is what was given.
+        let checked = place.check();
+        checked.map_err(|error| Error::argument(error.to_string()))?;
         Ok(Self { place, reference })
     }
 

@@ -129,6 +129,8 @@ fn what_does_not_go_together_is_refused() {
             "--asset-file",
         ),
         (&["--path", text(&work), "--namefile", "none"], "'none'"),
+        (&["--repo", "nonsense", "--ref", "v1"], "repo: 'nonsense'"),
+        (&["--repo", "o/models", "--ref", "a/../b"], "refs: 'a/../b'"),
     ] {
         let ran = make(&rack, &forge, words);
         assert_eq!(ran.code, 2, "{ran:?}");

@@ -215,11 +215,15 @@ fn missing_repositories_refs_and_files_are_named() {
             "INVALID_ARGUMENT",
             "'../x'",
         ),
-        (publisher.of_archive("", ""), "CONFIG_ERROR", "refs"),
-        (publisher.of_archive("a/../b", ""), "CONFIG_ERROR", "refs"),
+        (publisher.of_archive("", ""), "INVALID_ARGUMENT", "refs"),
+        (
+            publisher.of_archive("a/../b", ""),
+            "INVALID_ARGUMENT",
+            "refs",
+        ),
         (
             publisher.of_asset("v1", "../all.zip", ""),
-            "CONFIG_ERROR",
+            "INVALID_ARGUMENT",
             "asset",
         ),
         (
