@@ -199,3 +199,36 @@ impl ArtifactWriter for LayoutWriter {
         replace_file(&path, index.to_string().as_bytes())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::MANIFEST_TYPES;
+
+    #[test]
+    fn a_layout_has_no_more_tags_than_can_be_read() {
+        let manifest = TypedDocument {
+            digest: Digest::of(b"{}"),
+            media_type: MANIFEST_TYPES[0],
+            json: b"{}".to_vec(),
+        };
+        let tags: Vec<String> = (0..=MAX_DESCRIPTORS).map(|tag| tag.to_string()).collect();
+        let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
+        let apply = |tags| {
+            let location = Path::new("l/index.json");
+            let tagging = Tagging {
+                name: None,
+                tags,
+                location,
+            };
+            tagging.apply(empty_index(), &manifest)
+        };
+        assert!(apply(&tags[1..]).is_ok());
+        assert!(
+            apply(&tags)
+                .unwrap_err()
+                .to_string()
+                .contains("l/index.json is full")
+        );
+    }
+}

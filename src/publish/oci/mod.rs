@@ -6,6 +6,7 @@
 
 mod layout;
 mod modelpack;
+mod place;
 #[cfg(feature = "author")]
 mod rehearsal;
 mod repositories;
@@ -15,36 +16,26 @@ mod upload;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::iter;
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::catalog::Metadata;
 use crate::digest::Digest;
-use crate::env::Environment;
 use crate::error::{Error, Result};
-use crate::http::call::Call;
 use crate::http::transport::Payload;
 use crate::model::ModelRef;
 use crate::oci::{MAX_DESCRIPTORS, MAX_DOCUMENT_BYTES, is_tag};
-use crate::progress::{CancelToken, Step, Task};
+use crate::progress::{Step, Task};
 use crate::publish::chunked::{PublishedVersion, Stream, Writing, WrittenVersion};
 use crate::publish::counted::Counted;
-#[cfg(feature = "author")]
-use crate::publish::rehearsal::Rehearsed;
-use crate::publish::tar::is_tar;
 use crate::size::sizes_apart;
 use crate::source::at_once;
 use crate::source::verbatim::TypedDocument;
 
-use layout::LayoutWriter;
+pub(crate) use place::ArtifactPlace;
+
 use modelpack::{Artifact, Layer, MANIFEST, mirrored};
-#[cfg(feature = "author")]
-use rehearsal::RehearsedRepository;
-use repositories::Repositories;
-use tar::TarLayout;
 
 /// Puts the artifacts of one repository where it is. Many threads use it at once.
 pub(crate) trait ArtifactWriter: Send + Sync + fmt::Debug {
@@ -78,138 +69,6 @@ pub(crate) trait ArtifactWriter: Send + Sync + fmt::Debug {
     /// Writes a manifest, of which all that it names is there, and then lets each of the tags name it. Without tags, its digest is
     /// its name.
     fn put_manifest(&self, manifest: &TypedDocument, tags: &[&str]) -> Result<()>;
-}
-
-/// Where the repositories of one or several models are.
-pub(crate) struct ArtifactPlace {
-    place: Place,
-    /// The tag of the only model.
-    #[cfg_attr(
-        not(feature = "author"),
-        allow(dead_code, reason = "only publishers name one model")
-    )]
-    tag: Option<String>,
-    /// Whether the place is that of one model, or has one for each.
-    is_repository: bool,
-    /// What would have been sent, if nothing is.
-    #[cfg(feature = "author")]
-    rehearsal: Option<Rehearsed>,
-}
-
-enum Place {
-    Layout(PathBuf),
-    Tar(Arc<TarLayout>),
-    Registry(Box<Repositories>),
-}
-
-impl ArtifactPlace {
-    /// An image layout in a folder or a tar.
-    pub(super) fn layout(path: PathBuf, cancel: &CancelToken, is_rehearsal: bool) -> Result<Self> {
-        let place = match is_tar(&path) {
-            true => Place::Tar(Arc::new(TarLayout::open(&path, cancel, is_rehearsal)?)),
-            false => Place::Layout(path),
-        };
-        Ok(Self::of(place))
-    }
-
-    /// Lets others see what is hidden until the end.
-    pub(super) fn finish(&self) -> Result<()> {
-        #[cfg(feature = "author")]
-        if self.rehearsal.is_some() {
-            return Ok(());
-        }
-        match &self.place {
-            Place::Tar(tar) => tar.finish()?,
-            Place::Layout(folder) => layout::tidy(folder),
-            Place::Registry(_) => {}
-        }
-        Ok(())
-    }
-
-    /// Whether all is written in one pass, at whose end others see it.
-    pub(super) fn is_in_one_pass(&self) -> bool {
-        matches!(self.place, Place::Tar(_))
-    }
-
-    /// A place at a host: the repository with this path, until [`Self::of_several`] says otherwise.
-    pub(super) fn registry(
-        host: &str,
-        path: &str,
-        call: &Call,
-        environment: &Environment,
-    ) -> Result<Self> {
-        let repositories = Repositories::open(host, path, call, environment)?;
-        Ok(Self::of(Place::Registry(Box::new(repositories))))
-    }
-
-    fn of(place: Place) -> Self {
-        Self {
-            place,
-            tag: None,
-            is_repository: true,
-            #[cfg(feature = "author")]
-            rehearsal: None,
-        }
-    }
-
-    /// The same place, with repositories for several models if that is so.
-    pub(super) fn of_several(self, several: bool) -> Self {
-        Self {
-            is_repository: !several,
-            ..self
-        }
-    }
-
-    /// The same place, whose only model gets this tag if there is one.
-    pub(super) fn with_tag(self, tag: Option<&str>) -> Self {
-        Self {
-            tag: tag.map(str::to_owned),
-            ..self
-        }
-    }
-
-    /// A model as it will be called: like its repository, in the version that its tag is.
-    #[cfg(feature = "author")]
-    pub(crate) fn named(
-        &self,
-        model: &ModelRef,
-        repository: &dyn ArtifactWriter,
-    ) -> Result<ModelRef> {
-        let version = self.tag.as_deref().unwrap_or(model.version());
-        let (group, name) = match repository.repository() {
-            Some(repository) => repository.rsplit_once('/').unwrap_or(("", repository)),
-            None => (model.group(), model.model()),
-        };
-        ModelRef::new(group, name, version).map_err(Error::argument_name)
-    }
-
-    /// The same place, in which nothing is written.
-    #[cfg(feature = "author")]
-    pub(super) fn rehearsed(self) -> Self {
-        Self {
-            rehearsal: Some(Rehearsed::default()),
-            ..self
-        }
-    }
-
-    /// The place of a model.
-    pub(crate) fn of_model(&self, name: &str) -> Result<Box<dyn ArtifactWriter>> {
-        let writer = self.writer_of(name)?;
-        #[cfg(feature = "author")]
-        if let Some(rehearsed) = &self.rehearsal {
-            return Ok(Box::new(RehearsedRepository::new(writer, rehearsed)));
-        }
-        Ok(writer)
-    }
-
-    fn writer_of(&self, name: &str) -> Result<Box<dyn ArtifactWriter>> {
-        let own = (!self.is_repository).then_some(name);
-        Ok(match &self.place {
-            Place::Layout(folder) => Box::new(LayoutWriter::new(folder, own)),
-            Place::Tar(tar) => Box::new(tar.writer(own)),
-            Place::Registry(repositories) => Box::new(repositories.writer(own)?),
-        })
-    }
 }
 
 /// Returns what is there of a version of a mirror, with those of the aliases that are its; `None` if it is no mirror's.
@@ -384,7 +243,6 @@ fn hash_layers(stream: &Stream, name: &str, writing: &Writing<'_>) -> Result<Vec
 
 #[cfg(test)]
 mod tests {
-    use super::layout::{Tagging, empty_index};
     use super::*;
 
     #[test]
@@ -398,33 +256,6 @@ mod tests {
         assert!(
             error.contains("would have 4194305 B, and can have 4194304 B"),
             "{error}"
-        );
-    }
-
-    #[test]
-    fn a_layout_has_no_more_tags_than_can_be_read() {
-        let manifest = TypedDocument {
-            digest: Digest::of(b"{}"),
-            media_type: MANIFEST,
-            json: b"{}".to_vec(),
-        };
-        let tags: Vec<String> = (0..=MAX_DESCRIPTORS).map(|tag| tag.to_string()).collect();
-        let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
-        let apply = |tags| {
-            let location = std::path::Path::new("l/index.json");
-            let tagging = Tagging {
-                name: None,
-                tags,
-                location,
-            };
-            tagging.apply(empty_index(), &manifest)
-        };
-        assert!(apply(&tags[1..]).is_ok());
-        assert!(
-            apply(&tags)
-                .unwrap_err()
-                .to_string()
-                .contains("l/index.json is full")
         );
     }
 }
