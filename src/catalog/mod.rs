@@ -39,13 +39,13 @@ pub struct RemoteModel {
     #[serde(rename = "manifest_hash")]
     pub manifest_digest: Digest,
     /// The commit that its files belong to; `None` if its source has no commits.
-    pub commit: Option<String>,
+    pub commit: Option<Arc<str>>,
     /// The total size of its files; `None` if the index does not state it.
     pub total_bytes: Option<u64>,
     /// The number of files; `None` if the index does not state it.
     pub files: Option<u64>,
     /// The version that this one is an alias of; `None` if it is none.
-    pub alias_of: Option<String>,
+    pub alias_of: Option<Arc<str>>,
     /// Whether it is installed, and in which state.
     #[serde(rename = "installed")]
     pub local: LocalState,

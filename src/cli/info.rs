@@ -189,8 +189,9 @@ fn print_remote(session: &Session, detail: &RemoteDetail) -> CliResult {
     let chunks = detail.chunk_bytes.map(render::size);
     let chunks = chunks.map(|size| format!("{} of {size}", detail.parts));
     fields.extend(chunks.map(|chunks| ("chunks", chunks)));
-    fields.extend(remote.alias_of.clone().map(|target| ("alias of", target)));
-    fields.extend(remote.commit.clone().map(|commit| ("commit", commit)));
+    for (name, text) in [("alias of", &remote.alias_of), ("commit", &remote.commit)] {
+        fields.extend(text.as_ref().map(|text| (name, text.to_string())));
+    }
     let metadata = remote.metadata.to_map();
     print_fields(session, fields, &metadata, &detail.files)
 }

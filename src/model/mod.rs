@@ -4,8 +4,11 @@
 //! model. A version is any text without control characters: a release, a quantisation, a git ref with slashes.
 
 mod address;
+mod words;
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -16,6 +19,7 @@ use crate::relpath::{InvalidName, check_component};
 
 pub use address::{ModelAddress, ModelPattern};
 pub(crate) use address::{address_of_folder, name_of_place};
+pub(crate) use words::Words;
 
 /// The longest name of a model, in bytes: it leaves room for a version and files in the longest path of common systems.
 const MAX_NAME_BYTES: usize = 250;
@@ -34,11 +38,12 @@ const MAX_NAME_BYTES: usize = 250;
 /// assert!(ModelName::parse("mf6/../test").is_err());
 /// # Ok::<(), modelrack::error::InvalidName>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone)]
 pub struct ModelName {
-    // Shared by the versions of a model.
-    group: Arc<str>,
-    model: Arc<str>,
+    // Shared by the names of a list.
+    words: Arc<Words>,
+    group: u32,
+    model: u32,
 }
 
 impl ModelName {
@@ -62,8 +67,9 @@ impl ModelName {
         }
         check_segment(model, model)?;
         Ok(Self {
-            group: group.into(),
-            model: model.into(),
+            words: joined([group, model]),
+            group: 0,
+            model: 1,
         })
     }
 
@@ -82,13 +88,13 @@ impl ModelName {
     /// Returns the group, with its segments joined by `/`; empty for a model without one. [`ModelName`] has an example.
     #[must_use]
     pub fn group(&self) -> &str {
-        &self.group
+        self.words.get(self.group)
     }
 
     /// Returns the last segment of the name; [`ModelName`] has an example.
     #[must_use]
     pub fn model(&self) -> &str {
-        &self.model
+        self.words.get(self.model)
     }
 
     /// Adds a version; [`ModelName`] has an example.
@@ -99,20 +105,60 @@ impl ModelName {
     pub fn version(self, version: impl Into<String>) -> Result<ModelRef, InvalidName> {
         let version = version.into();
         check_version(&version)?;
-        Ok(ModelRef {
-            name: self,
-            version: version.into(),
-        })
+        let words = joined([self.group(), self.model(), &version]);
+        Ok(ModelRef::of_words(words, [0, 1, 2]))
     }
+
+    fn parts(&self) -> (&str, &str) {
+        (self.group(), self.model())
+    }
+}
+
+/// The words of one name, which are short: their lengths were checked.
+fn joined<const N: usize>(texts: [&str; N]) -> Arc<Words> {
+    Words::of(texts.into_iter()).unwrap_or_default().into()
 }
 
 impl fmt::Display for ModelName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.group.is_empty() {
-            f.write_str(&self.model)
-        } else {
-            write!(f, "{}/{}", self.group, self.model)
+        match self.parts() {
+            ("", model) => f.write_str(model),
+            (group, model) => write!(f, "{group}/{model}"),
         }
+    }
+}
+
+impl fmt::Debug for ModelName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("ModelName");
+        shown.field("group", &self.group());
+        shown.field("model", &self.model()).finish()
+    }
+}
+
+impl PartialEq for ModelName {
+    fn eq(&self, other: &Self) -> bool {
+        self.parts() == other.parts()
+    }
+}
+
+impl Eq for ModelName {}
+
+impl PartialOrd for ModelName {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for ModelName {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.parts().cmp(&other.parts())
+    }
+}
+
+impl Hash for ModelName {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.parts().hash(state);
     }
 }
 
@@ -146,11 +192,11 @@ impl FromStr for ModelName {
 /// assert_eq!(json, r#"{"group":"fast-whisper","model":"tiny","version":"fp16"}"#);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone)]
 pub struct ModelRef {
     name: ModelName,
-    // Shared by the models of a ref.
-    version: Arc<str>,
+    // Among the words of the name.
+    version: u32,
 }
 
 impl ModelRef {
@@ -162,9 +208,13 @@ impl ModelRef {
         ModelName::new(group, model)?.version(version)
     }
 
-    /// Joins parts that were checked before they were written.
-    pub(crate) fn checked(group: Arc<str>, model: Arc<str>, version: Arc<str>) -> Self {
-        let name = ModelName { group, model };
+    /// Makes a name of the words with the numbers of its group, model and version. They were checked before they were written.
+    pub(crate) fn of_words(words: Arc<Words>, [group, model, version]: [u32; 3]) -> Self {
+        let name = ModelName {
+            words,
+            group,
+            model,
+        };
         Self { name, version }
     }
 
@@ -189,7 +239,45 @@ impl ModelRef {
     /// Returns the version; [`ModelRef`] has an example.
     #[must_use]
     pub fn version(&self) -> &str {
-        &self.version
+        self.name.words.get(self.version)
+    }
+
+    fn parts(&self) -> (&str, &str, &str) {
+        (self.group(), self.model(), self.version())
+    }
+}
+
+impl fmt::Debug for ModelRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("ModelRef");
+        shown.field("name", &self.name);
+        shown.field("version", &self.version()).finish()
+    }
+}
+
+impl PartialEq for ModelRef {
+    fn eq(&self, other: &Self) -> bool {
+        self.parts() == other.parts()
+    }
+}
+
+impl Eq for ModelRef {}
+
+impl PartialOrd for ModelRef {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for ModelRef {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.parts().cmp(&other.parts())
+    }
+}
+
+impl Hash for ModelRef {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.parts().hash(state);
     }
 }
 

@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 use crate::catalog::{ListingPlace, RemoteMetadata};
 use crate::digest::{Digest, Hasher};
 use crate::error::{BoxError, Error, ErrorKind, IoContext, Result};
-use crate::model::ModelRef;
+use crate::model::{ModelRef, Words};
 
 pub(crate) use write::Compiler;
 
@@ -143,10 +143,8 @@ impl<O> Compiled<O> {
     /// # Errors
     /// [`ErrorKind::DamagedCache`], also by each row, when it is not as it was written; the storage errors.
     pub(crate) fn rows(&mut self) -> Result<Rows<'_>> {
-        let words = self.words(self.head.words, |word| Some(Arc::from(word)))?;
-        let texts = self.words(self.head.texts, |text| {
-            RemoteMetadata::of_json(serde_json::from_str(text).ok()?)
-        })?;
+        let words = self.words()?;
+        let texts = self.texts()?;
         let rows = self.head.rows;
         if !self.is_intact(rows)? || rows.length != self.head.models as u64 * ROW_BYTES as u64 {
             return Err(self.damaged(None));
@@ -156,8 +154,9 @@ impl<O> Compiled<O> {
             left: self.head.models,
             content: &mut self.content,
             path: &self.path,
-            words,
+            words: words.into(),
             texts,
+            root: (0, Arc::default()),
         })
     }
 
@@ -187,14 +186,17 @@ impl<O> Compiled<O> {
         &self.path
     }
 
-    fn words<T>(&mut self, part: Part, read: impl Fn(&str) -> Option<T>) -> Result<Vec<T>> {
-        let bytes = self.read_part(part)?;
-        let (mut rest, mut words) = (bytes.as_slice(), Vec::new());
-        while !rest.is_empty() {
-            let word = take_word(&mut rest).and_then(&read);
-            words.push(word.ok_or_else(|| self.damaged(None))?);
-        }
-        Ok(words)
+    fn words(&mut self) -> Result<Words> {
+        let bytes = self.read_part(self.head.words)?;
+        let words = read_words(&bytes).and_then(|words| Words::of(words.into_iter()));
+        words.ok_or_else(|| self.damaged(None))
+    }
+
+    fn texts(&mut self) -> Result<Vec<RemoteMetadata>> {
+        let bytes = self.read_part(self.head.texts)?;
+        let of_json = |text| RemoteMetadata::of_json(serde_json::from_str(text).ok()?);
+        let texts = read_words(&bytes).and_then(|texts| texts.into_iter().map(of_json).collect());
+        texts.ok_or_else(|| self.damaged(None))
     }
 
     fn read_part(&mut self, part: Part) -> Result<Vec<u8>> {
@@ -257,8 +259,10 @@ impl<O: fmt::Debug> fmt::Debug for Compiled<O> {
 pub(crate) struct Rows<'c> {
     content: &'c mut BufReader<Box<dyn Content>>,
     path: &'c Path,
-    words: Vec<Arc<str>>,
+    words: Arc<Words>,
     texts: Vec<RemoteMetadata>,
+    /// The number of the last folder, and the folder: often, it is that of the next model, too.
+    root: (u32, Arc<str>),
     left: usize,
 }
 
@@ -282,23 +286,29 @@ impl Iterator for Rows<'_> {
 }
 
 impl Rows<'_> {
-    fn row(&self, record: &Record) -> Option<Row> {
+    fn row(&mut self, record: &Record) -> Option<Row> {
         // Zero stands for none.
-        let place = |number: u32| usize::try_from(number).ok()?.checked_sub(1);
-        let word = |number| Some(self.words.get(place(number)?)?.clone());
+        let word = |number: u32| {
+            let place = number.checked_sub(1)?;
+            self.words.has(place).then_some(place)
+        };
         let [group, model, version, root, alias_of, about] = record.words;
+        if self.root.0 != root {
+            self.root = (root, self.words.get(word(root)?).into());
+        }
         let [files, bytes, at, length] = record.numbers;
         let known = |number| Some(number).filter(|number| *number != UNKNOWN);
+        let name = [word(group)?, word(model)?, word(version)?];
         Some(Row {
-            model: ModelRef::checked(word(group)?, word(model)?, word(version)?),
+            model: ModelRef::of_words(self.words.clone(), name),
             digest: record.digest,
-            alias_of: word(alias_of),
-            root: word(root)?,
+            alias_of: word(alias_of).map(|place| self.words.get(place).into()),
+            root: self.root.1.clone(),
             files: known(files),
             bytes: known(bytes),
             place: known(at).map(|at| ListingPlace { at, length }),
-            about: match place(about) {
-                Some(place) => self.texts.get(place)?.clone(),
+            about: match about.checked_sub(1) {
+                Some(place) => self.texts.get(usize::try_from(place).ok()?)?.clone(),
                 None => RemoteMetadata::default(),
             },
         })
@@ -347,6 +357,15 @@ fn read_head<O: DeserializeOwned>(line: &[u8]) -> Option<Head<O>> {
     let is_intact = digest.parse() == Ok(Digest::of(json.as_bytes()));
     let head: Head<O> = serde_json::from_str(json).ok().filter(|_| is_intact)?;
     (head.format == FORMAT).then_some(head)
+}
+
+/// Reads words, or texts, as [`Compiler::finish`] writes them.
+fn read_words(mut bytes: &[u8]) -> Option<Vec<&str>> {
+    let mut words = Vec::new();
+    while !bytes.is_empty() {
+        words.push(take_word(&mut bytes)?);
+    }
+    Some(words)
 }
 
 fn take_word<'b>(bytes: &mut &'b [u8]) -> Option<&'b str> {

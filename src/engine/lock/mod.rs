@@ -339,10 +339,10 @@ fn remote_of(locked: &LockedModel) -> RemoteModel {
     }
     RemoteModel {
         metadata: (&metadata).into(),
-        commit: locked.commit().map(str::to_owned),
+        commit: locked.commit().map(Arc::from),
         total_bytes: locked.total_bytes,
         files: Some(locked.files.len() as u64),
-        alias_of: locked.alias_of.clone(),
+        alias_of: locked.alias_of.as_deref().map(Arc::from),
         pin: locked.pin.clone().map(Box::new),
         ..RemoteModel::new(
             locked.model.clone(),

@@ -220,7 +220,7 @@ impl Engine {
             kind: offer.source.kind().as_str().to_owned(),
             location: locations.take(1).collect(),
             manifest_digest: remote.manifest_digest,
-            alias_of: remote.alias_of.clone(),
+            alias_of: remote.alias_of.as_deref().map(str::to_owned),
             model_type: facts.model_type,
             tags: facts.tags,
             total_bytes: files.iter().map(|file| file.size_bytes).sum(),

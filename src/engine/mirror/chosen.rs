@@ -126,7 +126,7 @@ fn add(chosen: &mut BTreeMap<ModelRef, Chosen>, offer: Offer) -> Result<()> {
     let (model, alias) = match &offer.remote.alias_of {
         None => (asked.clone(), None),
         Some(target) => {
-            let model = asked.name().clone().version(target.as_str());
+            let model = asked.name().clone().version(&**target);
             let model = model.map_err(Error::argument_name)?;
             (model, Some(asked.version().to_owned()))
         }

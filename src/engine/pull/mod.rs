@@ -418,7 +418,7 @@ impl Engine {
             }
             Ok(Some(PullReport {
                 source: remote.source.to_string(),
-                alias_of: remote.alias_of.clone(),
+                alias_of: remote.alias_of.as_deref().map(str::to_owned),
                 elapsed: started.elapsed(),
                 ..report
             }))
@@ -458,7 +458,7 @@ impl Engine {
         };
         let mut report = PullReport::new(model.clone(), path, remote.manifest_digest);
         report.source = remote.source.to_string();
-        report.alias_of.clone_from(&remote.alias_of);
+        report.alias_of = remote.alias_of.as_deref().map(str::to_owned);
         attempt.run(offer, &mut report)?;
         report.elapsed = started.elapsed();
         tally.finished();

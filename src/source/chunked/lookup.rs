@@ -14,7 +14,7 @@ use crate::source::{Identity, choose_version};
 /// What a row offers, of the source with this key.
 pub(super) fn remote(source: &Arc<str>, row: Row) -> RemoteModel {
     RemoteModel {
-        alias_of: row.alias_of.as_deref().map(str::to_owned),
+        alias_of: row.alias_of,
         metadata: row.about,
         ..RemoteModel::new(row.model, source.clone(), row.digest)
     }

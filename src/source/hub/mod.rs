@@ -208,7 +208,7 @@ impl Hub {
         }
         let remote = RemoteModel::of_contents(model, &self.identity.key, manifest);
         Ok(RemoteModel {
-            commit: Some(commit.clone()),
+            commit: Some(commit.as_str().into()),
             metadata: info.metadata(),
             pin: Some(Pin::new(id, PinState::Commit(commit), "").into()),
             contents: remote.contents.filter(|_| is_complete),
@@ -325,7 +325,7 @@ impl Source for Hub {
                 if let (Ok(model), Some(sha)) = (model, &info.sha) {
                     let digest = Digest::of(sha.as_bytes());
                     found.push(RemoteModel {
-                        commit: Some(sha.clone()),
+                        commit: Some(sha.as_str().into()),
                         metadata: info.metadata(),
                         ..RemoteModel::new(model, &*self.identity.key, digest)
                     });

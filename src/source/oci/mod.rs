@@ -222,7 +222,7 @@ impl Oci {
         let mut metadata = artifact.metadata;
         metadata.insert("artifact".into(), artifact.kind.name().into());
         Ok(RemoteModel {
-            commit: Some(commit.clone()),
+            commit: Some(commit.as_str().into()),
             metadata: (&metadata).into(),
             pin: Some(Pin::new(repository, PinState::Commit(commit), "").into()),
             ..RemoteModel::of_contents(model, &self.identity.key, contents)

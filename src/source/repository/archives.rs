@@ -96,7 +96,7 @@ impl Repository {
             if let (Some(commit), Some(files), Some(pin)) =
                 (&remote.commit, remote.files, &remote.pin)
             {
-                let of_commit = wanted.entry((remote.model.version(), commit.as_str()));
+                let of_commit = wanted.entry((remote.model.version(), &**commit));
                 of_commit.or_insert((0, &pin.repo)).0 += files;
             }
         }

@@ -1,6 +1,7 @@
 //! What is in the registries that were synced.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::Repository;
 use super::index::{self, Cached, Head, Rest};
@@ -60,7 +61,7 @@ impl Repository {
         let origin = &head.origin;
         let pin = Pin::new(&*origin.repo, origin.state.clone(), &*row.root);
         RemoteModel {
-            commit: pin.state.commit().map(str::to_owned),
+            commit: pin.state.commit().map(Arc::from),
             files: row.files,
             total_bytes: row.bytes,
             metadata: row.about,

@@ -78,7 +78,7 @@ fn what_there_is_to_know_costs_one_request_and_no_file() {
     );
     assert!(detail.files[0].digest.unwrap().git_blob().is_some());
     assert!(detail.files[2].digest.unwrap().sha256().is_some());
-    assert_eq!(detail.remote.commit, Some(commit));
+    assert_eq!(detail.remote.commit, Some(commit.into()));
     let facts = detail.remote.metadata.facts();
     assert_eq!(facts.model_type.as_deref(), Some("audio-to-text"));
     assert!(facts.tags.contains(&"en".to_owned()));

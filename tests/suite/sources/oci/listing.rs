@@ -104,7 +104,7 @@ fn a_model_is_described_without_fetching_a_layer() {
         .remote_detail(&address("oci/acme/llama q4"), &RemoteOptions::default())
         .unwrap();
     assert_eq!(detail.remote.total_bytes, Some(50_008));
-    assert_eq!(detail.remote.commit, Some(digest));
+    assert_eq!(detail.remote.commit, Some(digest.into()));
     let files = detail.files.iter().map(|file| file.path.as_str());
     assert_eq!(
         files.collect::<Vec<_>>(),
