@@ -61,8 +61,14 @@ mod tests {
             assert!(words.has(number));
             assert_eq!(words.get(number), text);
         }
-        assert_eq!((words.has(5), words.get(5), words.get(u32::MAX)), (false, "", ""));
-        assert_eq!((words.text.len(), format!("{words:?}").as_str()), (8, "5 words"));
+        assert_eq!(
+            (words.has(5), words.get(5), words.get(u32::MAX)),
+            (false, "", "")
+        );
+        assert_eq!(
+            (words.text.len(), format!("{words:?}").as_str()),
+            (8, "5 words")
+        );
         assert!(!Words::default().has(0));
     }
 }

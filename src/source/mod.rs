@@ -355,12 +355,15 @@ pub(crate) struct Identity {
 }
 
 /// Which part of a listing is wanted.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct ListFilter<'a> {
     /// Only this ref.
     pub(crate) reference: Option<&'a str>,
     /// Whether the source was asked for by name: then a ref that the configuration does not list may be meant.
     pub(crate) is_named: bool,
+    /// Only offers for which it returns `true`. Whoever asks sorts out the others once more: this is for sources that have very
+    /// many, so that they are not all there at once.
+    pub(crate) is_wanted: Option<&'a dyn Fn(&RemoteModel) -> bool>,
 }
 
 /// What to sync.

@@ -69,18 +69,20 @@ impl Engine {
     /// Lists what the sources offer. What could not be read is in the listing, unless that is all there is.
     pub(crate) fn list_offers(&self, options: &RemoteOptions) -> Result<RemoteListing> {
         let call = self.call(options.offline, &options.cancel);
-        let filter = ListFilter {
-            reference: options.reference.as_deref(),
-            is_named: options.source.is_some(),
-        };
-        let sources = self.listing_sources(options.source.as_deref())?;
-        let mut all = join(ask_all(&sources, |source| source.list(&call, filter))?);
-        all.models.retain(|remote| {
+        let is_wanted = |remote: &RemoteModel| {
             options.scope.contains(&remote.model)
                 && options.model_type.as_deref().is_none_or(|wanted| {
                     remote.metadata.facts().model_type.as_deref() == Some(wanted)
                 })
-        });
+        };
+        let filter = ListFilter {
+            reference: options.reference.as_deref(),
+            is_named: options.source.is_some(),
+            is_wanted: Some(&is_wanted),
+        };
+        let sources = self.listing_sources(options.source.as_deref())?;
+        let mut all = join(ask_all(&sources, |source| source.list(&call, filter))?);
+        all.models.retain(is_wanted);
         let order =
             |a: &RemoteModel, b: &RemoteModel| (&a.model, &a.source).cmp(&(&b.model, &b.source));
         // In place: a copy of 100,000 offers is large.

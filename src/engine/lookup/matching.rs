@@ -222,6 +222,7 @@ impl Engine {
                 let filter = ListFilter {
                     reference: Some(reference),
                     is_named: true,
+                    is_wanted: None,
                 };
                 let mut listing = source.list(call, filter)?;
                 if let Some(models) = find(&mut listing) {

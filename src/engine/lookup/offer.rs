@@ -195,7 +195,12 @@ impl Engine {
             )));
         };
         let manifest = self.listed_manifest(records, &offer, call)?;
-        let mut revision = offer.remote.commit.as_deref().unwrap_or_default().to_owned();
+        let mut revision = offer
+            .remote
+            .commit
+            .as_deref()
+            .unwrap_or_default()
+            .to_owned();
         if manifest.archives().next().is_some() {
             // What will be unpacked of them is part of the state.
             revision = format!("{revision} {selection:?}");

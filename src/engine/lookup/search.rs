@@ -104,9 +104,12 @@ impl Engine {
         options: &SearchOptions,
     ) -> Result<RemoteListing> {
         let call = self.call(options.offline, &options.cancel);
+        let is_found =
+            |remote: &RemoteModel| matches(words, &remote.model, &remote.metadata.facts());
         let filter = ListFilter {
+            reference: None,
             is_named: options.source.is_some(),
-            ..ListFilter::default()
+            is_wanted: Some(&is_found),
         };
         let sources = self.sources.select(options.source.as_deref())?;
         let mut listings = ask_all(&sources, |source| match source.can_list() {
@@ -118,8 +121,7 @@ impl Engine {
         })?;
         for (source, listing) in sources.iter().zip(&mut listings) {
             if source.can_list() {
-                let models = &mut listing.models;
-                models.retain(|remote| matches(words, &remote.model, &remote.metadata.facts()));
+                listing.models.retain(is_found);
             }
         }
         let mut found = join(listings);

@@ -201,9 +201,12 @@ impl Source for Chunked {
             for row in rows {
                 let row = row?;
                 if filter.wants(row.model.version()) {
-                    models.push(lookup::remote(&source, row));
+                    let offer = lookup::remote(&source, row);
+                    let is_wanted = filter.is_wanted.is_none_or(|is_wanted| is_wanted(&offer));
+                    models.extend(is_wanted.then_some(offer));
                 }
             }
+            models.shrink_to_fit();
             let rest: Rest = compiled.rest()?;
             Ok((models, rest))
         })?;

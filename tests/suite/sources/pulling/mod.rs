@@ -148,7 +148,11 @@ impl Site {
     /// The commit that the cached registry of `develop` is of.
     pub(super) fn synced_commit(&self) -> String {
         let found = self.manager().list_remote(&RemoteOptions::default());
-        found.unwrap().models[0].commit.as_deref().unwrap().to_owned()
+        found.unwrap().models[0]
+            .commit
+            .as_deref()
+            .unwrap()
+            .to_owned()
     }
 
     /// Asserts that a version's files are those below a folder of these, and that nothing is left of pulling it.
