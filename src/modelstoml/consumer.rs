@@ -37,9 +37,7 @@ impl<'t> Registry<'t> {
             })
         })?;
         tables.check_version()?;
-        let Tables {
-            document, faults, ..
-        } = tables;
+        let (document, faults) = tables.finish();
         Ok(Self {
             asset: document.check_asset(location)?,
             document,

@@ -6,6 +6,7 @@ use std::fmt::{self, Display};
 
 use serde::de::{Deserialize, Deserializer, Error as _};
 
+use super::sorted::SortedMap;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::manifest::{ManifestFile, write_listing};
@@ -23,7 +24,7 @@ pub(crate) const MAX_REGISTRY_BYTES: u64 = 64 << 20;
 pub(crate) struct Document<'t> {
     pub(crate) root: Option<String>,
     pub(crate) asset: Option<String>,
-    pub(crate) files: BTreeMap<Cow<'t, str>, FileEntry>,
+    pub(crate) files: SortedMap<Cow<'t, str>, FileEntry>,
     /// Model → names of files.
     pub(crate) models: Lists<'t>,
     /// Example → names of models.

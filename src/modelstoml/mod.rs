@@ -12,7 +12,6 @@ mod pieces;
 mod project;
 #[cfg(feature = "author")]
 mod reader;
-#[cfg(feature = "author")]
 mod sorted;
 mod tables;
 pub(crate) mod version;

@@ -276,11 +276,20 @@ impl ProjectRegistry {
             .filter_map(|(id, entry)| Some((id, entry.current()?)))
             .collect();
         current.sort_by_key(|(_, version)| version.registered_at);
+        let files = current.iter().flat_map(|(_, version)| &version.files);
+        let files = files.map(|(path, facts)| {
+            // What `make` found says more.
+            let mut entry = document
+                .files
+                .get(path.as_str())
+                .cloned()
+                .unwrap_or_default();
+            (entry.digest, entry.size_bytes) = (Some(facts.digest), facts.known_bytes());
+            (Cow::from(path.as_str()), entry)
+        });
+        let files: Vec<_> = files.collect();
+        document.files.extend(files);
         for (id, version) in current {
-            for (path, facts) in &version.files {
-                let entry = document.files.entry(path.as_str().into()).or_default();
-                (entry.digest, entry.size_bytes) = (Some(facts.digest), facts.known_bytes());
-            }
             let names = version.files.keys().map(|path| path.as_str().into());
             document.models.insert(id.into(), names.collect());
         }
@@ -304,7 +313,7 @@ impl ModelEntry {
         &mut self,
         id: &str,
         listed: &[Cow<'_, str>],
-        stated: &BTreeMap<Cow<'_, str>, FileEntry>,
+        stated: &SortedMap<Cow<'_, str>, FileEntry>,
     ) -> Result<(), String> {
         ModelName::parse(id).map_err(|error| error.to_string())?;
         if self.path != "." {

@@ -217,7 +217,7 @@ impl<'t> Reader<'t> {
             others: value("the registry", others, self.location)?,
             ..ProjectRegistry::default()
         };
-        Ok((registry, self.tables.document))
+        Ok((registry, self.tables.finish().0))
     }
 }
 

@@ -1,6 +1,7 @@
 //! A map that takes no more memory than its entries do.
 
 use std::borrow::Borrow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::iter::Map;
 use std::marker::PhantomData;
@@ -177,6 +178,66 @@ impl<K: Ord, V> SortedMap<K, V> {
     }
 }
 
+/// Entries that are read one by one, mostly in the order of their keys: those become a [`SortedMap`] without being there twice.
+#[derive(Debug)]
+pub(crate) struct Gathered<K, V> {
+    in_order: Vec<(K, V)>,
+    /// Those that came after a greater one.
+    late: BTreeMap<K, V>,
+}
+
+impl<K, V> Default for Gathered<K, V> {
+    fn default() -> Self {
+        Self {
+            in_order: Vec::new(),
+            late: BTreeMap::new(),
+        }
+    }
+}
+
+impl<K: Ord, V> Gathered<K, V> {
+    fn is_next(&self, key: &K) -> bool {
+        self.in_order.last().is_none_or(|(last, _)| last < key)
+    }
+
+    /// Returns the value of a key, to be changed.
+    pub(crate) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        if self.is_next(key) {
+            return None;
+        }
+        match self.in_order.binary_search_by(|(known, _)| known.cmp(key)) {
+            Ok(place) => Some(&mut self.in_order[place].1),
+            Err(_) => self.late.get_mut(key),
+        }
+    }
+
+    /// Adds a value for a key that has none.
+    pub(crate) fn add(&mut self, key: K, value: V) {
+        match self.is_next(&key) {
+            true => self.in_order.push((key, value)),
+            false => _ = self.late.insert(key, value),
+        }
+    }
+
+    /// Returns the values in no particular order.
+    #[cfg(feature = "author")]
+    pub(crate) fn values(&self) -> impl Iterator<Item = &V> {
+        let in_order = self.in_order.iter().map(|(_, value)| value);
+        in_order.chain(self.late.values())
+    }
+
+    pub(crate) fn finish(self) -> SortedMap<K, V> {
+        let mut entries = self.in_order;
+        if !self.late.is_empty() {
+            entries.extend(self.late);
+            // In place: no key is there twice.
+            entries.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        }
+        entries.shrink_to_fit();
+        SortedMap { entries }
+    }
+}
+
 /// The entries of a [`SortedMap`] in the order of keys.
 type Iter<'m, K, V> = Map<slice::Iter<'m, (K, V)>, fn(&'m (K, V)) -> (&'m K, &'m V)>;
 
@@ -288,6 +349,29 @@ mod tests {
         map.retain(|key, _| *key == 2);
         assert_eq!((map.len(), map.entries.capacity()), (1, 1));
         assert_eq!(map.clone().entries.capacity(), 1);
+    }
+
+    #[test]
+    fn entries_are_gathered_in_any_order() {
+        for keys in [
+            &[1, 2, 3, 4][..],
+            &[4, 3, 2, 1],
+            &[2, 4, 1, 3],
+            &[1, 4, 2, 3],
+            &[],
+        ] {
+            let mut gathered = Gathered::default();
+            for key in keys {
+                assert_eq!(gathered.get_mut(key), None);
+                gathered.add(*key, key * 2);
+                *gathered.get_mut(key).unwrap() += 1;
+            }
+            assert_eq!(gathered.values().count(), keys.len());
+            let map = gathered.finish();
+            assert!(map.keys().eq([1, 2, 3, 4][..keys.len()].iter()), "{keys:?}");
+            assert!(map.iter().all(|(key, value)| *value == key * 2 + 1));
+            assert_eq!(map.entries.capacity(), map.len());
+        }
     }
 
     #[test]

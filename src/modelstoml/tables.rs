@@ -1,7 +1,6 @@
 //! Reads the tables that every reader knows, piece by piece.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::fmt::Display;
 use std::mem::size_of_val;
 
@@ -11,6 +10,7 @@ use toml::{Spanned, Table, Value};
 
 use super::document::{Document, FileEntry};
 use super::pieces::{Lines, Piece, Room, Text, entry_bytes, malformed, reason};
+use super::sorted::Gathered;
 use crate::error::{Error, Result};
 use crate::relpath::shown;
 
@@ -40,7 +40,9 @@ const KNOWN: [(&str, Known); 3] = [
 
 /// Reads the tables that every reader knows, each entry by itself: one that cannot be read leaves the others be.
 pub(super) struct Tables<'t> {
-    pub(super) document: Document<'t>,
+    /// Without the files.
+    document: Document<'t>,
+    files: Gathered<DeString<'t>, FileEntry>,
     pub(super) faults: Faults,
     pub(super) room: Room,
     /// The tables that had a header.
@@ -56,6 +58,7 @@ impl<'t> Tables<'t> {
     pub(super) fn new(location: &'t dyn Display) -> Self {
         Self {
             document: Document::default(),
+            files: Gathered::default(),
             faults: Faults::default(),
             room: Room::default(),
             headers: Vec::new(),
@@ -199,21 +202,30 @@ impl<'t> Tables<'t> {
         let bytes = texts.sum::<usize>() + owned_bytes(&name);
         let entry = entry_bytes::<DeString<'_>, FileEntry>();
         self.room.take(bytes + entry, self.location)?;
-        match self.document.files.entry(name) {
-            Entry::Vacant(place) => _ = place.insert(file),
-            Entry::Occupied(mut known) => {
-                if !known.get_mut().add(file) {
-                    return Err(duplicate(known.key(), text, self.location));
+        match self.files.get_mut(&name) {
+            None => self.files.add(name, file),
+            Some(known) => {
+                if !known.add(file) {
+                    return Err(duplicate(&name, text, self.location));
                 }
             }
         }
         Ok(())
     }
 
+    /// Returns what the tables say, and the entries that cannot be read.
+    pub(super) fn finish(self) -> (Document<'t>, Faults) {
+        let document = Document {
+            files: self.files.finish(),
+            ..self.document
+        };
+        (document, self.faults)
+    }
+
     /// What is wrong with the first entry that cannot be read, if there is one.
     #[cfg(feature = "author")]
     pub(super) fn fault(&self) -> Option<&str> {
-        let of_files = self.document.files.values();
+        let of_files = self.files.values();
         let of_files = of_files.filter_map(|file| file.fault.as_deref());
         let Faults { models, examples } = &self.faults;
         let lists = models.values().chain(examples.values());

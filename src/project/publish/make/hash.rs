@@ -4,7 +4,6 @@
 //! of everything else.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::mem;
 
 use rayon::iter::{IntoParallelRefMutIterator, ParallelIterator};
@@ -15,7 +14,7 @@ use super::origin::IndexedFolder;
 use crate::digest::Check;
 use crate::error::Result;
 use crate::manifest::{Checksum, GitBlobId};
-use crate::modelstoml::FileEntry;
+use crate::modelstoml::{FileEntry, SortedMap};
 use crate::progress::tally::Tally;
 use crate::progress::{Step, Task};
 use crate::relpath::{below, shown};
@@ -24,7 +23,7 @@ use crate::relpath::{below, shown};
 const BUFFER_BYTES: usize = 64 << 10;
 
 /// The files of a registry, and what the publisher should know about them.
-pub(super) type HashedFiles = (BTreeMap<Cow<'static, str>, FileEntry>, Vec<String>);
+pub(super) type HashedFiles = (SortedMap<Cow<'static, str>, FileEntry>, Vec<String>);
 
 /// A file of a registry.
 type HashedFile = (Cow<'static, str>, FileEntry, State);
