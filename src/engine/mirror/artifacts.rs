@@ -96,7 +96,7 @@ impl Mirroring<'_> {
             bytes_written: copied.bytes_written,
             ..WrittenVersion::new(
                 remote.model.clone(),
-                remote.metadata.to_map(),
+                &remote.metadata.to_map(),
                 verbatim.root.digest,
             )
         };

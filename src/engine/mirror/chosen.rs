@@ -98,7 +98,7 @@ impl Mirroring<'_> {
         let relabelled = (!is_as_said).then(|| WrittenVersion {
             aliases: chosen.aliases.clone(),
             source: published.source,
-            ..WrittenVersion::new(remote.model.clone(), metadata, published.manifest)
+            ..WrittenVersion::new(remote.model.clone(), &metadata, published.manifest)
         });
         if relabelled.is_some() && self.opened.registry().is_none() {
             // An artifact says itself what describes it.

@@ -27,7 +27,7 @@ impl Registry<'_> {
         let is_fixed = match current {
             Some(manifest) => is_cut_at_distances(manifest, chunk_bytes),
             None => {
-                let versions_only = versions.iter().filter(|(_, it)| it.contains_key("hash"));
+                let versions_only = versions.iter().filter(|(_, it)| it.has("hash"));
                 let names = versions_only.map(|(name, _)| name);
                 let highest = names.max_by(|one, other| version::compare(one, other));
                 let manifest = highest.map(|highest| self.manifest(versions, highest));

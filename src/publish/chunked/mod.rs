@@ -21,7 +21,7 @@ mod version;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::catalog::Metadata;
+use crate::catalog::{Metadata, RemoteMetadata};
 use crate::digest::Digest;
 use crate::error::{Error, Result as CrateResult};
 use crate::manifest::Manifest;
@@ -123,7 +123,7 @@ pub(crate) struct WrittenVersion {
     )]
     pub(crate) address: Option<String>,
     pub(crate) aliases: Vec<String>,
-    pub(crate) metadata: Metadata,
+    pub(crate) metadata: RemoteMetadata,
     pub(crate) manifest_digest: Digest,
     /// The state of the source that a mirror has the files of, if that is another one.
     pub(crate) source: Option<Digest>,
@@ -149,12 +149,12 @@ pub(crate) struct WrittenVersion {
 
 impl WrittenVersion {
     /// A version that was there, of which nothing more is known.
-    pub(crate) fn new(model: ModelRef, metadata: Metadata, manifest_digest: Digest) -> Self {
+    pub(crate) fn new(model: ModelRef, metadata: &Metadata, manifest_digest: Digest) -> Self {
         Self {
             model,
             address: None,
             aliases: Vec::new(),
-            metadata,
+            metadata: metadata.into(),
             manifest_digest,
             source: None,
             replaced: None,

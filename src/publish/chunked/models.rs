@@ -1,8 +1,13 @@
 //! The models of an index without shards, or of a shard.
+//!
+//! Of an index of tens of thousands of versions, few are looked into. The others are texts, which take a tenth of what values
+//! take, and are written as they are: what a later version of this crate says of a version stays.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
 use super::WrittenVersion;
@@ -10,9 +15,57 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 
 /// Group → model → its versions.
-pub(super) type Models = BTreeMap<String, BTreeMap<String, Versions>>;
+pub(super) type Models = BTreeMap<String, BTreeMap<String, ModelText>>;
 /// Version → what is said of it.
-pub(super) type Versions = BTreeMap<String, Map<String, Value>>;
+pub(super) type Versions = BTreeMap<String, VersionText>;
+
+/// The versions of a model, as they are written: without spaces, and with keys in order.
+#[derive(Debug, Serialize)]
+pub(super) struct ModelText(Box<RawValue>);
+
+/// What is said of a version: each value is a text, of which few are read.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct VersionText(BTreeMap<String, Box<RawValue>>);
+
+impl<'de> Deserialize<'de> for ModelText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let versions = BTreeMap::<String, Map<String, Value>>::deserialize(deserializer)?;
+        let text = to_raw_value(&versions).map_err(serde::de::Error::custom)?;
+        Ok(Self(text))
+    }
+}
+
+impl ModelText {
+    pub(super) fn versions(&self) -> Result<Versions> {
+        serde_json::from_str(self.0.get()).map_err(|error| Error::internal(error.to_string()))
+    }
+}
+
+impl VersionText {
+    /// Returns whether something is said by this key.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.0.contains_key(key)
+    }
+
+    /// Returns what is said by a key, if that can be read so.
+    pub(super) fn get<'v, T: Deserialize<'v>>(&'v self, key: &str) -> Option<T> {
+        serde_json::from_str(self.0.get(key)?.get()).ok()
+    }
+
+    /// Returns the digest by a key.
+    pub(super) fn digest(&self, key: &str) -> Option<Digest> {
+        self.get::<String>(key)?.parse().ok()
+    }
+
+    fn set(&mut self, key: &str, value: &impl Serialize) -> Result<()> {
+        self.0.insert(key.to_owned(), text_of(value)?);
+        Ok(())
+    }
+}
+
+fn text_of(value: &impl Serialize) -> Result<Box<RawValue>> {
+    to_raw_value(value).map_err(|error| Error::internal(error.to_string()))
+}
 
 /// Reads an index without shards, or a shard.
 pub(super) fn read_models(json: &[u8], location: &dyn Display) -> Result<Models> {
@@ -31,23 +84,20 @@ pub(super) fn document(models: &Models) -> Result<Vec<u8>> {
 /// Adds a version to models.
 pub(super) fn add_version(models: &mut Models, written: &mut WrittenVersion) -> Result<()> {
     let model = &written.model;
-    let versions = models
-        .entry(model.group().to_owned())
-        .or_default()
-        .entry(model.model().to_owned())
-        .or_default();
-    let mut entry = Map::new();
-    entry.insert("hash".into(), written.manifest_digest.to_string().into());
-    if !written.metadata.is_empty() {
-        let metadata = Value::Object(written.metadata.clone());
-        entry.insert("metadata".into(), metadata);
+    let of_group = models.entry(model.group().to_owned()).or_default();
+    let known = of_group.get(model.model());
+    let mut versions = known.map_or(Ok(Versions::new()), ModelText::versions)?;
+    let mut entry = VersionText::default();
+    entry.set("hash", &written.manifest_digest)?;
+    if written.metadata.json() != "{}" {
+        entry.set("metadata", &written.metadata)?;
     }
-    if let Some(source) = written.source {
-        entry.insert("source_hash".into(), source.to_string().into());
+    if let Some(source) = &written.source {
+        entry.set("source_hash", source)?;
     }
     let before = versions.insert(model.version().to_owned(), entry);
     for alias in written.aliases.iter().collect::<BTreeSet<_>>() {
-        let is_version = |entry: &Map<_, _>| !entry.contains_key("alias_of");
+        let is_version = |entry: &VersionText| !entry.has("alias_of");
         let fault = if let Err(error) = crate::model::check_version(alias) {
             Some(error.reason())
         } else if alias == model.version() {
@@ -66,10 +116,13 @@ pub(super) fn add_version(models: &mut Models, written: &mut WrittenVersion) -> 
                 model.model()
             )));
         }
-        let entry = ("alias_of".into(), model.version().into());
-        versions.insert(alias.clone(), Map::from_iter([entry]));
+        let mut entry = VersionText::default();
+        entry.set("alias_of", &model.version())?;
+        versions.insert(alias.clone(), entry);
     }
-    let before = before.and_then(|entry| entry.get("hash")?.as_str()?.parse::<Digest>().ok());
+    let text = ModelText(text_of(&versions)?);
+    of_group.insert(model.model().to_owned(), text);
+    let before = before.and_then(|entry| entry.digest("hash"));
     // An index that was changed already has the version itself.
     let before = before.filter(|before| *before != written.manifest_digest);
     written.replaced = before.or(written.replaced);

@@ -134,15 +134,12 @@ fn manifests_of(
     let mut count = 0;
     for (group, models) in models {
         for (model, versions) in models {
-            for (version, entry) in versions {
-                if entry.contains_key("alias_of") && !entry.contains_key("hash") {
+            for (version, entry) in versions.versions()? {
+                if entry.has("alias_of") && !entry.has("hash") {
                     continue;
                 }
                 let name = format!("{} {version}", below(&group, &model));
-                let digest = entry
-                    .get("hash")
-                    .and_then(|hash| hash.as_str()?.parse().ok());
-                let Some(digest) = digest else {
+                let Some(digest) = entry.digest("hash") else {
                     let message = format!("the index names no manifest of {name}");
                     return Err(Error::registry(location, message));
                 };

@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
-use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::models::{Models, Versions};
+use super::models::{Models, VersionText, Versions};
 use super::sharding::read_shard;
 use crate::catalog::Metadata;
 use crate::digest::Digest;
@@ -44,22 +43,17 @@ impl<'a> Registry<'a> {
         let Some(entry) = versions.get(model.version()) else {
             return Ok(None);
         };
-        let digest = |key: &str| entry.get(key)?.as_str()?.parse().ok();
-        let Some(manifest) = digest("hash") else {
+        let Some(manifest) = entry.digest("hash") else {
             return Ok(None);
         };
-        let metadata = match entry.get("metadata") {
-            Some(Value::Object(metadata)) => metadata.clone(),
-            _ => Metadata::new(),
-        };
-        let is_alias = |entry: &serde_json::Map<String, Value>| {
-            entry.get("alias_of").and_then(Value::as_str) == Some(model.version())
+        let is_alias = |entry: &VersionText| {
+            entry.get::<String>("alias_of").as_deref() == Some(model.version())
         };
         let aliases = versions.iter().filter(|(_, entry)| is_alias(entry));
         Ok(Some(PublishedVersion {
             manifest,
-            source: digest("source_hash"),
-            metadata,
+            source: entry.digest("source_hash"),
+            metadata: entry.get("metadata").unwrap_or_default(),
             aliases: aliases.map(|(alias, _)| alias.clone()).collect(),
         }))
     }
@@ -71,8 +65,8 @@ impl<'a> Registry<'a> {
 
     /// Returns the manifest of one of these versions; `None` if there is none that can be used.
     pub(super) fn manifest(&self, versions: &Versions, version: &str) -> Result<Option<Manifest>> {
-        let hash = |version: &str| versions.get(version)?.get("hash")?.as_str()?.parse().ok();
-        let Some(digest) = hash(version) else {
+        let entry = versions.get(version);
+        let Some(digest) = entry.and_then(|entry| entry.digest("hash")) else {
             return Ok(None);
         };
         let json = self.writer.read(&format!("data/{digest}"))?;
@@ -141,7 +135,8 @@ impl Published {
                     return Ok(None);
                 };
                 let mut models: Models = read_shard(registry.writer, registry.location, &digest)?;
-                Ok(models.get_mut(group).and_then(|models| models.remove(name)))
+                let text = models.get_mut(group).and_then(|models| models.remove(name));
+                text.map(|text| text.versions()).transpose()
             }
         }
     }

@@ -91,7 +91,7 @@ pub(crate) fn write_version(
         address: None,
         model: model.clone(),
         aliases: writing.aliases.to_vec(),
-        metadata,
+        metadata: (&metadata).into(),
         manifest_digest: manifest.digest(),
         source: writing.source.filter(|it| *it != manifest.digest()),
         replaced: None,

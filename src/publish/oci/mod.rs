@@ -168,7 +168,7 @@ pub(crate) fn push_version(
         address: repository.address(model.version()),
         model: model.clone(),
         aliases: writing.aliases.to_vec(),
-        metadata,
+        metadata: (&metadata).into(),
         manifest_digest,
         source: writing.source,
         replaced: None,
