@@ -175,7 +175,7 @@ impl Opened<'_> {
         &self,
         stream: &Stream,
         model: &ModelRef,
-        metadata: Metadata,
+        metadata: &Metadata,
         writing: &Writing<'_>,
     ) -> Result<WrittenVersion> {
         match self {

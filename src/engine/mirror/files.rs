@@ -105,7 +105,7 @@ impl Mirroring<'_> {
         };
         let metadata = remote.metadata.to_map();
         let model = &remote.model;
-        let written = self.opened.write(&stream, model, metadata, &writing);
+        let written = self.opened.write(&stream, model, &metadata, &writing);
         written.inspect_err(|error| {
             if self.opened.registry().is_some() && is_of_server(error) {
                 self.is_refused.store(true, Relaxed);

@@ -270,14 +270,14 @@ impl Project {
         let opened = destination.begin(&target)?;
         let version = match &opened {
             Opened::Chunked(registry) => {
-                write_version(&stream, model, metadata, registry, &writing)?
+                write_version(&stream, model, &metadata, registry, &writing)?
             }
             Opened::Artifacts(place) => {
                 let repository = place.of_model(model.model())?;
                 let model = place.named(model, &*repository)?;
                 let mut described = describe::describe(&stream)?;
                 described.extend(metadata);
-                push_version(&stream, &model, described, &*repository, &writing)?
+                push_version(&stream, &model, &described, &*repository, &writing)?
             }
         };
         let mut version = [version];
@@ -332,12 +332,12 @@ impl Project {
         let (stream, writing) = (Stream::of(files)?, options.writing());
         match opened {
             Opened::Chunked(registry) => {
-                write_version(&stream, &model, metadata, registry, &writing)
+                write_version(&stream, &model, &metadata, registry, &writing)
             }
             Opened::Artifacts(place) => {
                 let repository = place.of_model(id)?;
                 let model = place.named(&model, &*repository)?;
-                push_version(&stream, &model, metadata, &*repository, &writing)
+                push_version(&stream, &model, &metadata, &*repository, &writing)
             }
         }
     }

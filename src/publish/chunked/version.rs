@@ -14,7 +14,7 @@ use crate::size::sizes_apart;
 pub(crate) fn write_version(
     stream: &Stream,
     model: &ModelRef,
-    metadata: Metadata,
+    metadata: &Metadata,
     registry: &Registry<'_>,
     writing: &Writing<'_>,
 ) -> Result<WrittenVersion> {
@@ -91,7 +91,7 @@ pub(crate) fn write_version(
         address: None,
         model: model.clone(),
         aliases: writing.aliases.to_vec(),
-        metadata: (&metadata).into(),
+        metadata: metadata.into(),
         manifest_digest: manifest.digest(),
         source: writing.source.filter(|it| *it != manifest.digest()),
         replaced: None,

@@ -107,7 +107,7 @@ pub(crate) fn published_version(
 pub(crate) fn push_version(
     stream: &Stream,
     model: &ModelRef,
-    metadata: Metadata,
+    metadata: &Metadata,
     repository: &dyn ArtifactWriter,
     writing: &Writing<'_>,
 ) -> Result<WrittenVersion> {
@@ -122,7 +122,7 @@ pub(crate) fn push_version(
     check_tags(&tags)?;
     let name = model.to_string();
     let layers = hash_layers(stream, &name, writing)?;
-    let artifact = Artifact::new(&layers, &metadata, writing.source.as_ref())?;
+    let artifact = Artifact::new(&layers, metadata, writing.source.as_ref())?;
     check_size(&artifact.manifest)?;
     let tally = writing.begin(Step {
         total_bytes: stream.size_bytes(),
@@ -168,7 +168,7 @@ pub(crate) fn push_version(
         address: repository.address(model.version()),
         model: model.clone(),
         aliases: writing.aliases.to_vec(),
-        metadata: (&metadata).into(),
+        metadata: metadata.into(),
         manifest_digest,
         source: writing.source,
         replaced: None,
