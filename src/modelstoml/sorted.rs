@@ -97,6 +97,7 @@ impl<K, V> SortedMap<K, V> {
     }
 
     /// Returns the entries, the values to be changed.
+    #[cfg(feature = "author")]
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (&K, &mut V)> {
         self.entries.iter_mut().map(|(key, value)| (&*key, value))
     }
