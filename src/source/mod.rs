@@ -363,7 +363,7 @@ pub(crate) struct ListFilter<'a> {
     pub(crate) is_named: bool,
     /// Only offers for which it returns `true`. Whoever asks sorts out the others once more: this is for sources that have very
     /// many, so that they are not all there at once.
-    pub(crate) is_wanted: Option<&'a dyn Fn(&RemoteModel) -> bool>,
+    pub(crate) is_wanted: Option<&'a (dyn Fn(&RemoteModel) -> bool + Sync)>,
 }
 
 /// What to sync.

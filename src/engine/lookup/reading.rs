@@ -373,10 +373,7 @@ impl Engine {
     /// Returns the models in cached registries whose names resemble what was typed.
     fn near_models(&self, typed: &str) -> Vec<String> {
         let cached = RemoteOptions::default().offline(true);
-        let offered = self
-            .list_offers(&cached, &|_| true)
-            .unwrap_or_default()
-            .models;
+        let offered = self.list_offers(&cached).unwrap_or_default().models;
         let names = offered.iter().map(|remote| remote.model.name().to_string());
         let names: BTreeSet<String> = names.collect();
         nearest(typed, names.iter().map(String::as_str))
