@@ -14,7 +14,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 /// A map in the order of its keys, for few entries: a sorted list of them.
 ///
 /// Most models have one version of a few files, and a registry has tens of thousands of models. The least that a
-/// [`BTreeMap`](std::collections::BTreeMap) takes is room for eleven entries. Adding an entry in front of others moves those, so
+/// [`BTreeMap`] takes is room for eleven entries. Adding an entry in front of others moves those, so
 /// many entries are best collected, or added by `extend`.
 ///
 /// ```
