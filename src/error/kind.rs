@@ -5,70 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::problem::{AuthFailure, CertificateProblem, LockProblem, TlsProblem};
 use super::{BoxError, Error};
 use crate::url::Url;
-
-/// Why a server denied access. The [module documentation](crate::error) has an example.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum AuthFailure {
-    /// The server requires credentials, and none were sent.
-    Missing,
-    /// The server rejected the credentials, or denies access with them.
-    Refused,
-    /// The server denies access, and no credentials were sent, or they are right: object stores do so for what does not
-    /// exist, too.
-    Forbidden,
-    /// The terms of the model have to be accepted first.
-    Gated,
-    /// An OCI registry sends its users for tokens to a place that is neither reached over https nor where the registry is.
-    /// Nothing was sent there; the error's `reason` has the place as the registry names it.
-    UnsafeTokenService,
-}
-
-/// What is wrong with the certificate of a server. The [module documentation](crate::error) has an example.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum CertificateProblem {
-    /// Nobody vouches for it who is trusted on this machine.
-    Untrusted,
-    /// It has expired, or the clock of this machine is wrong.
-    Expired,
-    /// It is not valid yet, or the clock of this machine is wrong.
-    NotYetValid,
-    /// It is for other hosts.
-    OtherHost,
-    /// It is malformed, revoked or for another purpose.
-    Invalid,
-}
-
-/// Why there is no secure connection to a server. The [module documentation](crate::error) has an example.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum TlsProblem {
-    /// Something else than TLS is spoken on this port, usually plain HTTP.
-    NotTls,
-    /// The server has no version or no cipher suite of TLS that is accepted here: older ones than TLS 1.2 are not.
-    NothingInCommon,
-    /// The server requires a certificate of the client.
-    ClientCertificate,
-    /// The server ended the handshake for another reason, or did not keep to its rules.
-    Failed,
-}
-
-/// Why a lock cannot be used. The [module documentation](crate::error) has an example.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum LockProblem {
-    /// There is none.
-    Missing,
-    /// It is not written as a lock is, or names what cannot be.
-    Malformed,
-    /// A merge left the marks of a conflict in it.
-    Unmerged,
-    /// It was written by a later version of this crate.
-    LaterVersion,
-}
 
 /// What went wrong. The [module documentation](crate::error) has an example for every kind.
 #[derive(Debug)]
@@ -426,73 +365,6 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// Returns the stable code that `--json` has, such as `NOT_INSTALLED`. Kinds that most callers handle alike share a code.
-    ///
-    /// ```
-    /// use modelrack::ErrorKind;
-    ///
-    /// let kind = ErrorKind::Offline { needed: "a registry".into(), variable: None };
-    /// assert_eq!(kind.as_str(), "OFFLINE");
-    /// ```
-    #[must_use]
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Config { .. } | Self::NoSource => "CONFIG_ERROR",
-            Self::Registry { .. }
-            | Self::DamagedRegistry { .. }
-            | Self::RegistryTooLarge { .. }
-            | Self::UnusableFiles { .. }
-            | Self::DamagedCache { .. }
-            | Self::OriginUnknown { .. }
-            | Self::Unverifiable { .. } => "REGISTRY_ERROR",
-            Self::NotPublishable { .. } => "NOT_PUBLISHABLE",
-            Self::LockStale { .. } => "LOCK_STALE",
-            Self::InvalidRef { .. } => "INVALID_REF",
-            Self::InvalidArgument { .. }
-            | Self::UnusableLock {
-                problem: LockProblem::Missing,
-                ..
-            } => "INVALID_ARGUMENT",
-            Self::UnusableLock { .. } => "REGISTRY_ERROR",
-            Self::ModelNotFound { .. } | Self::NotRegistered { .. } => "MODEL_NOT_FOUND",
-            Self::VersionNotFound { .. } => "VERSION_NOT_FOUND",
-            Self::NotSynced { .. } => "NOT_SYNCED",
-            Self::NotInstalled { .. } => "NOT_INSTALLED",
-            Self::Proxy {
-                status: 401 | 407, ..
-            }
-            | Self::Authentication { .. } => "AUTHENTICATION_ERROR",
-            Self::Network { .. }
-            | Self::IndexNotFound { .. }
-            | Self::Certificate { .. }
-            | Self::Tls { .. }
-            | Self::Proxy { .. } => "NETWORK_ERROR",
-            Self::Offline { .. } => "OFFLINE",
-            Self::RateLimited { .. } => "RATE_LIMITED",
-            Self::HashMismatch { .. } | Self::SizeMismatch { .. } | Self::Damaged { .. } => {
-                "HASH_MISMATCH"
-            }
-            Self::FolderMissing { .. }
-            | Self::Storage { .. }
-            | Self::Exists { .. }
-            | Self::Collision { .. } => "STORAGE_ERROR",
-            Self::InsufficientSpace { .. } => "INSUFFICIENT_SPACE",
-            Self::Permission { .. } => "PERMISSION_ERROR",
-            Self::Locked { .. } => "LOCKED",
-            // A redirect to another document leads to a page to sign in.
-            Self::WebPage { url, requested, .. }
-                if url.last_segment() != requested.last_segment() =>
-            {
-                "AUTHENTICATION_ERROR"
-            }
-            Self::WebPage { .. } => "REGISTRY_ERROR",
-            Self::Cancelled => "CANCELLED",
-            Self::Several { errors, .. } => errors.first().map_or("INTERNAL_ERROR", Error::code),
-            Self::Unsupported { .. } => "UNSUPPORTED",
-            Self::Internal { .. } => "INTERNAL_ERROR",
-        }
-    }
-
     /// Returns the numbers of bytes that the message rounds, by the names of their fields.
     pub(crate) fn exact_bytes(&self) -> Vec<(&'static str, u64)> {
         match *self {

@@ -150,9 +150,11 @@
 //! assert_eq!(advise(&error), "pull whisper/tiny first; installed are [\"whisper/base\"]");
 //! ```
 
+mod code;
 mod document;
 mod io;
 mod kind;
+mod problem;
 mod words;
 
 use std::convert::Infallible;
@@ -163,7 +165,8 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 pub(crate) use io::{IoContext, is_missing};
-pub use kind::{AuthFailure, CertificateProblem, ErrorKind, LockProblem, TlsProblem};
+pub use kind::ErrorKind;
+pub use problem::{AuthFailure, CertificateProblem, LockProblem, TlsProblem};
 
 pub use crate::digest::InvalidDigest;
 pub use crate::relpath::InvalidName;
