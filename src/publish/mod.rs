@@ -8,6 +8,7 @@ mod archive;
 mod bucket;
 pub(crate) mod chunked;
 mod counted;
+mod destination;
 mod folder;
 mod hashing;
 pub(crate) mod oci;
@@ -26,11 +27,11 @@ use crate::http::transport::Payload;
 
 pub use chunked::{Chunking, DEFAULT_CHUNK_BYTES};
 pub(crate) use chunked::{Registry, Stream, Writing, WrittenVersion, check_chunk_bytes};
-pub(crate) use oci::ArtifactWriter;
 #[cfg(feature = "author")]
-pub(crate) use target::Destination;
+pub(crate) use destination::Destination;
+pub(crate) use destination::{Opened, Opening};
+pub(crate) use oci::ArtifactWriter;
 pub use target::PublishTarget;
-pub(crate) use target::{Opened, Opening};
 
 /// Makes the index anew: of what it is, or of `None` while there is none.
 pub(crate) type IndexChange<'a> = dyn FnMut(Option<&[u8]>) -> Result<Vec<u8>> + 'a;
