@@ -248,6 +248,7 @@
 //! | publish | to write a registry that others can pull from |
 
 mod archive;
+mod at_once;
 mod catalog;
 #[cfg(feature = "cli")]
 pub mod cli;

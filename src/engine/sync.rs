@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use crate::at_once::at_once;
 use crate::catalog::sync::SyncReport;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -11,7 +12,7 @@ use crate::model::{ModelRef, check_reference};
 use crate::progress::{CancelToken, Progress};
 use crate::setters::setters;
 use crate::source::syncing::Syncing;
-use crate::source::{Source, SyncRequest, at_once};
+use crate::source::{Source, SyncRequest};
 use crate::store::record::Records;
 
 /// Which registries to sync, and how. Default: all that are configured.

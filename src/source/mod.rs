@@ -45,6 +45,8 @@ mod content_stores;
 pub(crate) mod discovered;
 mod entry;
 mod hub;
+mod identity;
+mod left_out;
 pub(crate) mod location;
 pub(crate) mod models_toml;
 pub(crate) mod oci;
@@ -66,12 +68,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
-use tracing::warn;
-
-use crate::catalog::registry::{
-    Example, RegistryFailure, RemoteListing, SourceInfo, SourceKind, label,
-};
+use crate::catalog::registry::{Example, RemoteListing, SourceInfo, SourceKind, label};
 use crate::catalog::sync::{SkipReason, SkippedRegistry, SyncReport};
 use crate::catalog::{Pin, RemoteModel};
 use crate::env::Environment;
@@ -79,15 +76,16 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::call::Call;
 use crate::http::token::Token;
 use crate::manifest::Manifest;
-use crate::model::{ModelName, ModelRef};
+
 use crate::near::nearest;
-use crate::relpath::below;
 use crate::source::discovered::DiscoveredRegistry;
 use crate::source::places::Places;
 use crate::source::syncing::Syncing;
 use crate::source::verbatim::Verbatim;
 
 pub(crate) use entry::Entry;
+pub(crate) use identity::Identity;
+use left_out::{LEFT_OUT_SHOWN, MAX_LEFT_OUT, warn_left_out};
 pub(crate) use sources::Sources;
 
 /// The kinds of source.
@@ -345,15 +343,6 @@ fn choose_version<'v>(model: &str, versions: &[&'v str], wanted: Option<&str>) -
     }))
 }
 
-/// Which source it is.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Identity {
-    /// The key in `[sources]`; empty for the source that a plain registry URL configures.
-    pub(crate) key: String,
-    /// The prefix of its models' names; empty for none.
-    pub(crate) name: String,
-}
-
 /// Which part of a listing is wanted.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct ListFilter<'a> {
@@ -430,109 +419,5 @@ impl Prefetched {
 impl ListFilter<'_> {
     pub(crate) fn wants(self, reference: &str) -> bool {
         self.reference.is_none_or(|wanted| wanted == reference)
-    }
-}
-
-impl Identity {
-    /// Whether people may mean it by this word.
-    pub(crate) fn is_called(&self, word: &str) -> bool {
-        self.key == word || self.name == word
-    }
-
-    /// The full name of a model or example.
-    pub(crate) fn full_name(&self, path: &str) -> String {
-        below(&self.name, path)
-    }
-
-    /// A version of the model with this path; `location` names in errors where the path is from.
-    pub(crate) fn model(
-        &self,
-        path: &str,
-        version: &str,
-        location: impl fmt::Display,
-    ) -> Result<ModelRef> {
-        let name = ModelName::parse(&self.full_name(path));
-        let model = name.and_then(|name| name.version(version));
-        model.map_err(|error| Error::registry(location, error.to_string()))
-    }
-
-    /// The path of a model, which is its name without the source's in front.
-    pub(crate) fn path_of(&self, model: &ModelRef) -> String {
-        let name = model.name().to_string();
-        match name.strip_prefix(&self.name) {
-            Some(path) => path.trim_start_matches('/').to_owned(),
-            None => name,
-        }
-    }
-
-    /// The error of a model that the source does not have; `near` are the paths of others.
-    pub(crate) fn not_found(&self, path: &str, near: Vec<String>) -> Error {
-        Error::from(ErrorKind::ModelNotFound {
-            model: self.full_name(path),
-            near: near.into_iter().map(|it| self.full_name(&it)).collect(),
-            sources: Vec::new(),
-            token_variable: None,
-            registry: None,
-        })
-    }
-
-    /// A failure of the registry of a ref, or of the source's only one.
-    pub(crate) fn failure(&self, reference: Option<String>, error: Error) -> RegistryFailure {
-        RegistryFailure {
-            reference,
-            ..RegistryFailure::new(&*self.key, error)
-        }
-    }
-}
-
-/// How many of the entries that are left out of a registry are said.
-const LEFT_OUT_SHOWN: usize = 5;
-
-/// How many of them are remembered.
-const MAX_LEFT_OUT: usize = 1000;
-
-/// Says which of `count` entries of a registry are left out, and why.
-fn warn_left_out(location: impl fmt::Display, left_out: &[impl fmt::Display], count: usize) {
-    if count == 0 {
-        return;
-    }
-    let (entries, is) = match count {
-        1 => ("an entry".to_owned(), "is"),
-        several => (format!("{several} entries"), "are"),
-    };
-    let shown = left_out.iter().take(LEFT_OUT_SHOWN);
-    let mut shown: Vec<String> = shown.map(ToString::to_string).collect();
-    if count > shown.len() {
-        shown.push(format!("and {} more", count - shown.len()));
-    }
-    let reasons = shown.join("; ");
-    warn!("{entries} of the registry {is} left out: {reasons} ({location})");
-}
-
-/// How many questions are asked at once.
-const QUESTIONS_AT_ONCE: usize = 16;
-
-/// Asks about all items at once; the answers are in the order of the items.
-pub(crate) fn at_once<T: Sync, R: Send>(items: &[T], ask: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    several_at_once(QUESTIONS_AT_ONCE, items, ask)
-}
-
-/// Works on as many items at once as there are threads; the results are in the order of the items.
-pub(crate) fn several_at_once<T: Sync, R: Send>(
-    threads: usize,
-    items: &[T],
-    ask: impl Fn(&T) -> R + Sync,
-) -> Vec<R> {
-    // The subscriber of the calling thread is unknown to the workers.
-    let dispatch = tracing::dispatcher::get_default(Clone::clone);
-    let ask = |item| tracing::dispatcher::with_default(&dispatch, || ask(item));
-    let builder = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads.min(items.len()))
-        .thread_name(|index| format!("modelrack-ask-{index}"));
-    let pool = (items.len() > 1).then(|| builder.build());
-    match pool {
-        Some(Ok(pool)) => pool.install(|| items.par_iter().map(ask).collect()),
-        // Without threads, one after another.
-        _ => items.iter().map(ask).collect(),
     }
 }

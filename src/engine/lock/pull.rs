@@ -11,6 +11,7 @@ use super::document::Lock;
 use super::locked::{LockedFile, LockedModel};
 use super::resolve::{Resolved, Wanted};
 use super::{LockChange, not_locked, remote_of};
+use crate::at_once::at_once;
 use crate::catalog::RemoteModel;
 use crate::digest::Digest;
 use crate::engine::Engine;
@@ -23,8 +24,8 @@ use crate::http::call::Call;
 use crate::manifest::Manifest;
 use crate::model::{ModelAddress, ModelPattern};
 use crate::setters::setters;
+use crate::source::Source;
 use crate::source::stored::Stored;
-use crate::source::{Source, at_once};
 use crate::store::record::{ModelRecord, Records};
 
 /// What to pull of a lock, and how.

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::locked::{LockedFile, LockedModel};
+use crate::at_once::at_once;
 use crate::catalog::Pin;
 use crate::digest::{Check, Checksum, Digest, Hasher};
 use crate::engine::Engine;
@@ -19,7 +20,6 @@ use crate::manifest::{Manifest, ManifestFile};
 use crate::model::{ModelAddress, ModelRef};
 use crate::mutex::Mutex;
 use crate::progress::{Step, Task};
-use crate::source::at_once;
 use crate::store::layout::file_in;
 use crate::store::record::{ModelRecord, Records};
 

@@ -3,6 +3,7 @@
 use std::mem;
 use std::sync::Arc;
 
+use crate::at_once::at_once;
 use crate::catalog::registry::{Example, RemoteListing};
 use crate::catalog::{LocalState, RemoteModel};
 use crate::engine::Engine;
@@ -10,7 +11,7 @@ use crate::engine::local::list::Scope;
 use crate::error::Result;
 use crate::progress::CancelToken;
 use crate::setters::setters;
-use crate::source::{ListFilter, Source, at_once};
+use crate::source::{ListFilter, Source};
 use crate::store::record::Records;
 
 /// Which offers to list. Default: all.

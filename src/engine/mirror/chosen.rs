@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::{MirrorReport, MirrorState, Mirroring, Missing};
+use crate::at_once::at_once;
 use crate::digest::Digest;
 use crate::engine::lock::pull::LockedOptions;
 use crate::engine::lookup::offer::Offer;
 use crate::error::{Error, Result};
 use crate::model::ModelRef;
 use crate::publish::WrittenVersion;
-use crate::source::{Prefetched, at_once};
+use crate::source::Prefetched;
 
 /// A version that was asked for.
 pub(super) struct Chosen {

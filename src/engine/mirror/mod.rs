@@ -31,6 +31,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use crate::at_once::at_once;
 use crate::engine::Engine;
 use crate::engine::pull::PullOptions;
 use crate::error::{Error, Result};
@@ -45,7 +46,6 @@ use crate::publish::{
 };
 use crate::rate_limit::RateLimit;
 use crate::setters::setters;
-use crate::source::at_once;
 use crate::store::record::Records;
 
 pub use report::{FailedMirror, MirrorReport, MirrorState, MirroredVersion};

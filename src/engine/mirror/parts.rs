@@ -8,6 +8,7 @@ use tracing::debug;
 use super::Mirroring;
 use super::chosen::Chosen;
 use super::passing::{Passing, Piece};
+use crate::at_once::{at_once, several_at_once};
 use crate::digest::Digest;
 use crate::engine::transfer::local_copies::{LocalCopies, LocalCopy};
 use crate::error::{Error, ErrorKind, Result, chain};
@@ -18,7 +19,6 @@ use crate::manifest::Manifest;
 use crate::progress::tally::Tally;
 use crate::progress::{Step, Task};
 use crate::source::places::{Location, Places};
-use crate::source::{at_once, several_at_once};
 use crate::url::Url;
 
 /// How many documents are copied at once if nobody says: as many as the questions that a source is asked.

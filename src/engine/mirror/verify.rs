@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::at_once::{at_once, several_at_once};
 use crate::catalog::RemoteModel;
 use crate::digest::{Digest, Hasher, check_digest, check_size};
 use crate::disk::write::remove_tree;
@@ -24,7 +25,7 @@ use crate::setters::setters;
 use crate::source::location::RegistryLocation;
 use crate::source::places::{DigestPlaces, Places};
 use crate::source::signature::public_key;
-use crate::source::{ListFilter, Route, Source, at_once, several_at_once};
+use crate::source::{ListFilter, Route, Source};
 use crate::url::Url;
 
 /// How many documents are hashed at once if nobody says: as many as a mirror copies.

@@ -7,13 +7,13 @@ use serde::Deserialize;
 
 use super::models::{Models, read_models};
 use super::sharding::read_shard;
+use crate::at_once::at_once;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::manifest::Manifest;
 use crate::progress::CancelToken;
 use crate::publish::RegistryWriter;
 use crate::relpath::below;
-use crate::source::at_once;
 use crate::source::chunked::shards::Shards;
 
 /// What the index names, and what the manifests do that it names. What was named once stays so, even if the index has changed.

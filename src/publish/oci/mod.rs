@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
+use crate::at_once::at_once;
 use crate::catalog::Metadata;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -30,7 +31,6 @@ use crate::progress::{Step, Task};
 use crate::publish::chunked::{PublishedVersion, Stream, Writing, WrittenVersion};
 use crate::publish::counted::Counted;
 use crate::size::sizes_apart;
-use crate::source::at_once;
 use crate::source::verbatim::TypedDocument;
 
 pub(crate) use place::ArtifactPlace;

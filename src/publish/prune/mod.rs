@@ -19,11 +19,11 @@ use std::time::{Duration, SystemTime};
 use super::RegistryWriter;
 use super::chunked::{Named, ReadRegistry};
 use super::folder::is_document;
+use crate::at_once::several_at_once;
 use crate::digest::Digest;
 use crate::disk::write::name_of_temporary;
 use crate::error::{Error, Result};
 use crate::source::chunked::shards::{SHARDS, shard_named};
-use crate::source::several_at_once;
 use crate::store::lock::FileLock;
 
 /// What is younger is kept.

@@ -10,12 +10,12 @@ use super::index::{Index, Origin};
 use super::shards::{AnnouncementWire, Shards, shard_urls};
 use super::wire::Reading;
 use super::{MAX_INDEX_BYTES, lookup};
+use crate::at_once::at_once;
 use crate::catalog::RemoteModel;
 use crate::digest::{Digest, check_digest};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::call::Call;
 use crate::http::{Failure, GetOptions};
-use crate::source::at_once;
 use crate::source::compiled::{Compiled, Compiler};
 
 impl Index {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use tracing::debug;
 
+use crate::at_once::at_once;
 use crate::catalog::registry::{RemoteListing, SourceKind};
 use crate::catalog::{Pin, PinState, RemoteModel};
 use crate::digest::{Checksum, Digest};
@@ -29,7 +30,7 @@ use crate::source::entry::parse_url;
 use crate::source::places::{Elsewhere, Location, Naming, Places};
 use crate::source::template::UrlTemplate;
 use crate::source::unusable::Unusable;
-use crate::source::{Context, Entry, Identity, ListFilter, Route, Source, at_once};
+use crate::source::{Context, Entry, Identity, ListFilter, Route, Source};
 use crate::url::{Url, encode_component, encode_path};
 
 use wire::{MAX_ANSWER_BYTES, ModelInfo, checksum_of_tag};

@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use tracing::warn;
 
+use crate::at_once::at_once;
 use crate::catalog::registry::{RemoteListing, SourceKind};
 use crate::catalog::{Pin, PinState, RemoteModel};
 use crate::digest::Digest;
@@ -33,9 +34,7 @@ use crate::source::cache::RegistryCache;
 use crate::source::content_stores::content_stores;
 use crate::source::places::{DigestPlaces, Elsewhere, Places};
 use crate::source::verbatim::Verbatim;
-use crate::source::{
-    Context, Identity, ListFilter, LockedVersion, Route, Source, at_once, choose_version,
-};
+use crate::source::{Context, Identity, ListFilter, LockedVersion, Route, Source, choose_version};
 use crate::url::Scheme;
 
 use artifact::Artifact;

@@ -9,12 +9,12 @@ use tracing::warn;
 
 use super::registry::Named;
 use super::{Asked, config};
+use crate::at_once::at_once;
 use crate::catalog::RemoteModel;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::{Manifest, ManifestFile, RelPath};
 use crate::oci::{Descriptor, Document, ImageManifest, Index, Platform, missing_manifest};
-use crate::source::at_once;
 use crate::source::verbatim::{TypedDocument, Verbatim};
 
 /// How many manifests of an index are passed on, and how large they are together. Indexes of images have one or two for each

@@ -9,6 +9,7 @@ use super::Repository;
 use super::discover::{Discovered, Discovery, ServedRegistry};
 use super::index::{self, Head, Origin};
 use super::refs::Refs;
+use crate::at_once::at_once;
 use crate::catalog::PinState;
 use crate::catalog::registry::RegistryMode;
 use crate::catalog::sync::{
@@ -21,7 +22,7 @@ use crate::mutex::Mutex;
 use crate::source::cache::{CachedMeta, RegistryCache};
 use crate::source::discovered::DiscoveredRegistry;
 use crate::source::models_toml::ModelsToml;
-use crate::source::{Source, SyncRequest, at_once};
+use crate::source::{Source, SyncRequest};
 
 /// The sync of one repository under way.
 struct Sync<'a> {
