@@ -23,7 +23,7 @@ use crate::secret::Secret;
 
 use percent::encode;
 
-pub(crate) use percent::{encode_component, encode_path, percent_decode};
+pub(crate) use percent::{encode_component, encode_path, encode_strictly, percent_decode};
 
 /// The scheme of a [`Url`].
 ///

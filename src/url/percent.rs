@@ -14,15 +14,24 @@ pub(crate) fn encode_component(component: &str) -> String {
     encode(&component.replace('%', "%25"), b"")
 }
 
-/// Percent-encodes everything except unreserved characters, existing escapes, and `keep`.
+/// Percent-encodes everything except unreserved characters and `keep`: the only form that no reader takes for something else, and
+/// that a signature is the same for on both sides.
+pub(crate) fn encode_strictly(bytes: &[u8], keep: &[u8]) -> String {
+    escape(bytes, |byte| keep.contains(&byte))
+}
+
+/// Percent-encodes everything except the characters that mean something in some part of a URL, existing escapes, and `keep`.
 pub(super) fn encode(text: &str, keep: &[u8]) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric()
-            || b"-._~!$&'()*+,;=:@%".contains(&byte)
-            || keep.contains(&byte)
-        {
-            out.push(byte as char);
+    let keeps = |byte| b"!$&'()*+,;=:@%".contains(&byte) || keep.contains(&byte);
+    escape(text.as_bytes(), keeps)
+}
+
+/// Percent-encodes everything except unreserved characters and what is to be kept.
+fn escape(bytes: &[u8], keeps: impl Fn(u8) -> bool) -> String {
+    let mut out = String::with_capacity(bytes.len());
+    for &byte in bytes {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || keeps(byte) {
+            out.push(char::from(byte));
         } else {
             // Writing to a string does not fail.
             let _ = write!(out, "%{byte:02X}");

@@ -5,7 +5,6 @@
 use std::slice;
 use std::time::SystemTime;
 
-use super::sign::encode_strictly;
 use crate::error::{Error, Result};
 use crate::http::Failure;
 use crate::http::call::Call;
@@ -14,7 +13,7 @@ use crate::http::retry::parse_http_date;
 use crate::http::transport::Method;
 use crate::http::xml::{self, Element};
 use crate::time::parse_rfc3339;
-use crate::url::{Url, percent_decode};
+use crate::url::{Url, encode_strictly, percent_decode};
 
 /// The largest page that is read: of 1,000 keys, with up to 1 KiB each and about 400 bytes beside it.
 const MAX_PAGE_BYTES: u64 = 8 << 20;

@@ -1,10 +1,9 @@
 //! Where a bucket is: the endpoint, the region, and how the URL of an object is made of them.
 
 use super::profile::Profile;
-use super::sign::encode_strictly;
 use crate::env::Environment;
 use crate::error::{Error, Result};
-use crate::url::{Scheme, Url, percent_decode};
+use crate::url::{Scheme, Url, encode_strictly, percent_decode};
 
 /// The region where nothing names one: the oldest.
 pub(super) const DEFAULT_REGION: &str = "us-east-1";

@@ -10,7 +10,6 @@ use tracing::debug;
 use super::keys::{Keys, KeysWire, MAX_ANSWER_BYTES};
 use super::place::{is_region, region};
 use super::profile::Profile;
-use super::sign::encode_strictly;
 use crate::env::Environment;
 use crate::error::{AuthFailure, Error, ErrorKind};
 use crate::http::Failure;
@@ -21,7 +20,7 @@ use crate::http::xml::{self, XmlFault};
 use crate::progress::CancelToken;
 use crate::secret::Secret;
 use crate::time::parse_rfc3339;
-use crate::url::{Scheme, Url};
+use crate::url::{Scheme, Url, encode_strictly};
 
 /// The [service of a container][ecs] on its own link, to which relative addresses belong.
 ///

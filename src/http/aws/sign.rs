@@ -11,7 +11,7 @@ use super::Keys;
 use crate::digest::{Digest, Hasher};
 use crate::secret::Secret;
 use crate::time::rfc3339;
-use crate::url::{Url, percent_decode};
+use crate::url::{Url, encode_strictly, percent_decode};
 
 /// The block of SHA-256, in bytes ([FIPS 180-4](https://csrc.nist.gov/pubs/fips/180-4/upd1/final)).
 const BLOCK_BYTES: usize = 64;
@@ -116,20 +116,6 @@ fn canonical_query(url: &Url) -> String {
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
     parameters.join("&")
-}
-
-/// Percent-encodes everything except unreserved characters and `keep`: the only form that a signature is the same for on
-/// both sides.
-pub(super) fn encode_strictly(bytes: &[u8], keep: &[u8]) -> String {
-    let mut out = String::with_capacity(bytes.len());
-    for byte in bytes {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(byte) || keep.contains(byte) {
-            out.push(char::from(*byte));
-        } else {
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
 }
 
 /// The message authentication code of [RFC 2104](https://www.rfc-editor.org/rfc/rfc2104) with SHA-256.

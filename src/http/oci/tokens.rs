@@ -16,7 +16,7 @@ use crate::http::outgoing::Outgoing;
 use crate::http::reason::Explanation;
 use crate::http::transport::{Method, Response};
 use crate::secret::Secret;
-use crate::url::Url;
+use crate::url::{Url, encode_strictly};
 
 /// How long a token lasts that does not say it, as the specification has it.
 const DEFAULT_LIFE: Duration = Duration::from_secs(60);
@@ -143,7 +143,7 @@ fn query(realm: &Url, challenge: &BearerChallenge) -> Result<Url, Failure> {
 
 /// The form of a POST request with an identity token.
 fn form(challenge: &BearerChallenge, token: &Secret) -> Vec<u8> {
-    let token = encoded(token.expose());
+    let token = encode_value(token.expose());
     let mut form = format!("grant_type=refresh_token&client_id={CLIENT}&refresh_token={token}");
     let parameters = parameters(challenge, "+");
     if !parameters.is_empty() {
@@ -155,8 +155,8 @@ fn form(challenge: &BearerChallenge, token: &Secret) -> Vec<u8> {
 /// Service and scopes; where there are several of these, a form has them in one value, and a query in several.
 fn parameters(challenge: &BearerChallenge, between: &str) -> String {
     let service = challenge.service.as_ref();
-    let service = service.map(|name| format!("service={}", encoded(name)));
-    let scopes = challenge.scopes.iter().map(|scope| encoded(scope));
+    let service = service.map(|name| format!("service={}", encode_value(name)));
+    let scopes = challenge.scopes.iter().map(|scope| encode_value(scope));
     let scopes = scopes.collect::<Vec<_>>().join(between);
     let scopes = Some(scopes).filter(|scopes| !scopes.is_empty());
     let scopes = scopes.map(|scopes| format!("scope={scopes}"));
@@ -164,17 +164,9 @@ fn parameters(challenge: &BearerChallenge, between: &str) -> String {
     all.join("&")
 }
 
-/// Percent-encodes a value of a query or a form: everything but unreserved characters, which no reader takes for something
-/// else.
-fn encoded(value: &str) -> String {
-    let mut out = String::with_capacity(value.len());
-    for byte in value.bytes() {
-        match byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            true => out.push(byte.into()),
-            false => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
+/// A value of a query or a form.
+fn encode_value(value: &str) -> String {
+    encode_strictly(value.as_bytes(), b"")
 }
 
 fn read(body: &[u8], asked: Instant) -> Option<Token> {
