@@ -26,6 +26,7 @@ use serde::Serialize;
 use tracing::info;
 
 use crate::config::Config;
+use crate::digest::Digest;
 use crate::env::Environment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::glob::Glob;
@@ -283,8 +284,11 @@ impl Project {
         if !options.name.is_empty() {
             ModelName::parse(&options.name).map_err(Error::argument_name)?;
         }
-        // Checked before anything is fetched.
-        read_replaceable(&file)?;
+        // Checked before anything is fetched. What was made before is not needed, and may be as large as what is made now.
+        let before = read_replaceable(&file, None)?;
+        let mut registry = before.registry.unwrap_or_default();
+        registry.forget_made();
+        let known = before.digest.filter(|_| before.damage.is_none());
         let mut folder = options.open(&path)?;
         let name_file = Glob::new(&options.namefile);
         folder.tree.leave_out_outputs(&name_file);
@@ -316,6 +320,7 @@ impl Project {
         // There may be hundreds of thousands: the names of the others are not needed any more, and these become the registry's.
         let names = folder.tree.names.iter();
         let is_of_model: Vec<bool> = names.map(|name| files.contains(name.as_str())).collect();
+        drop(files);
         let mut names = mem::take(&mut folder.tree.names);
         let mut is_kept = is_of_model.into_iter();
         names.retain(|_| is_kept.next().unwrap_or(false));
@@ -342,8 +347,8 @@ impl Project {
             examples: owned_lists(examples),
         };
         file.locked(RECORD_LIMIT, &options.cancel, || {
-            let mut found = read_replaceable(&file)?;
-            let mut registry = found.registry.take().unwrap_or_default();
+            let mut found = read_replaceable(&file, known.map(|digest| (digest, &registry)))?;
+            let mut registry = found.registry.take().unwrap_or(registry);
             registry.take_made(made, &path)?;
             file.write(&registry, &options.name, &found)
         })?;
@@ -352,9 +357,12 @@ impl Project {
     }
 }
 
-/// Reads the registry that will be replaced.
-fn read_replaceable(file: &RegistryFile) -> Result<OnDisk> {
-    file.read(None).map_err(|error| {
+/// Reads the registry that will be replaced, unless it is still as `known`.
+fn read_replaceable(
+    file: &RegistryFile,
+    known: Option<(Digest, &ProjectRegistry)>,
+) -> Result<OnDisk> {
+    file.read(known).map_err(|error| {
         error.map_kind(|mut kind| {
             if let ErrorKind::DamagedRegistry { message, .. } = &mut kind {
                 message.push_str("; remove it, or choose another output folder");
@@ -365,6 +373,14 @@ fn read_replaceable(file: &RegistryFile) -> Result<OnDisk> {
 }
 
 impl ProjectRegistry {
+    /// Forgets what was made before, but for where it is.
+    fn forget_made(&mut self) {
+        self.made = Document {
+            root: self.made.root.take(),
+            ..Document::default()
+        };
+    }
+
     /// Replaces what was made before.
     ///
     /// # Errors
