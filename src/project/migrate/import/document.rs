@@ -1,10 +1,11 @@
-//! The file of a registry as a value, and which program's registry it is.
+//! The file of a registry as values, and which program's registry it is.
 
 use std::fs::File;
 use std::io::Read;
+use std::mem;
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{json, yaml};
 use crate::error::{Error, IoContext, Result};
@@ -24,8 +25,19 @@ pub(super) enum DocumentKind {
     Records,
 }
 
-/// Reads a file by its extension, else by how it begins. The value is a table.
-pub(super) fn read(path: &Path) -> Result<(DocumentKind, Value)> {
+/// The tables, or lists, of entries.
+pub(super) const TABLES: [&str; 2] = ["models", "targets"];
+
+/// Takes the entries of [`TABLES`] one by one, since values take many times what is kept of them: the table, the key if it
+/// is no list, and the entry.
+pub(super) type TakeEntry<'t> = dyn FnMut(&str, Option<String>, Value) + 't;
+
+/// Reads a file by its extension, else by how it begins; returns the value, which is a table, without the entries that were
+/// passed on.
+pub(super) fn read(
+    path: &Path,
+    take: &mut dyn FnMut(DocumentKind, &str, Option<String>, Value),
+) -> Result<Value> {
     let text = read_text(path)?;
     let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
     let kind = match extension.to_str() {
@@ -34,9 +46,10 @@ pub(super) fn read(path: &Path) -> Result<(DocumentKind, Value)> {
         _ if text.trim_start().starts_with('{') => DocumentKind::Records,
         _ => DocumentKind::Bundle,
     };
+    let take: &mut TakeEntry<'_> = &mut |table, id, entry| take(kind, table, id, entry);
     let (value, tables): (_, &[&str]) = match kind {
-        DocumentKind::Records => (json::parse(&text), &["models"]),
-        DocumentKind::Bundle => (yaml::parse(&text), &["models", "targets"]),
+        DocumentKind::Records => (json::parse(&text, take), &["models"]),
+        DocumentKind::Bundle => (yaml::parse(&text).map(|it| pass_on(it, take)), &TABLES),
     };
     let value = value.map_err(|message| {
         let refusal = format!("cannot read the file: it must be {ACCEPTED}");
@@ -44,9 +57,32 @@ pub(super) fn read(path: &Path) -> Result<(DocumentKind, Value)> {
     })?;
     let has = |table: &&str| value.get(table).is_some_and(|value| !value.is_null());
     match tables.iter().any(has) {
-        true => Ok((kind, value)),
+        true => Ok(value),
         false => Err(neither(path)),
     }
+}
+
+/// Passes the entries of a document on.
+fn pass_on(mut document: Value, take: &mut TakeEntry<'_>) -> Value {
+    for table in TABLES {
+        let Some(place) = document.get_mut(table) else {
+            continue;
+        };
+        *place = match mem::take(place) {
+            Value::Object(entries) => {
+                let entries = entries.into_iter();
+                entries.for_each(|(id, entry)| take(table, Some(id), entry));
+                Value::Object(Map::new())
+            }
+            Value::Array(entries) => {
+                let entries = entries.into_iter();
+                entries.for_each(|entry| take(table, None, entry));
+                Value::Array(Vec::new())
+            }
+            other => other,
+        };
+    }
+    document
 }
 
 fn neither(path: &Path) -> Error {

@@ -34,6 +34,7 @@
 //! `file_path`, `file_size_bytes` and `registered_at`, or a table `versions` with `file_path`, `hash` and `created_at`,
 //! and `current_version`.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::SystemTime;
@@ -46,7 +47,7 @@ use super::fields::{Digests, Fault, Fields, digest, normal};
 use crate::catalog::Metadata;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::modelstoml::{FileFacts, Files};
+use crate::modelstoml::{FileFacts, Files, SortedMap};
 use crate::project::change::candidate::Details;
 use crate::relpath::RelPath;
 
@@ -80,7 +81,7 @@ pub(super) struct ImportedModel {
     pub(super) given: BTreeSet<String>,
     /// The current version; `None` if there are no versions.
     pub(super) current: Option<String>,
-    pub(super) versions: BTreeMap<String, ImportedVersion>,
+    pub(super) versions: SortedMap<String, ImportedVersion>,
     /// Facts that belong to no version.
     pub(super) metadata: Metadata,
     /// The digests of its files, if there are no versions.
@@ -123,26 +124,43 @@ impl Imported {
     /// [`Registry`](crate::ErrorKind::Registry) when the registry as a whole is malformed; what is wrong with an entry is
     /// kept in its place.
     pub(super) fn read(file: &Path) -> Result<Self> {
-        let (kind, value) = document::read(file)?;
-        let imported = Fields::read(&value, |fields| Self::of(kind, fields));
-        imported.map_err(|fault| Error::registry(file.display(), fault))
+        let mut imported = Self::default();
+        let document = document::read(file, &mut |kind, table, id, entry| {
+            let model = match kind {
+                DocumentKind::Bundle => bundled,
+                DocumentKind::Records => recorded,
+            };
+            match table {
+                "models" => add_entry(&mut imported.models, (table, "model_id"), id, &entry, model),
+                _ => add_entry(
+                    &mut imported.targets,
+                    (table, "target_id"),
+                    id,
+                    &entry,
+                    target,
+                ),
+            }
+        })?;
+        let read = Fields::read(&document, |fields| imported.complete(fields));
+        read.map_err(|fault| Error::registry(file.display(), fault))?;
+        Ok(imported)
     }
 
-    fn of(kind: DocumentKind, fields: &Fields<'_>) -> Self {
-        let model = match kind {
-            DocumentKind::Bundle => bundled,
-            DocumentKind::Records => recorded,
-        };
-        let mut imported = Self {
-            models: entries(fields, "models", "model_id", model),
-            targets: entries(fields, "targets", "target_id", target),
-            ..Self::default()
-        };
-        for (name, value) in fields.members("target_sets") {
-            imported.add_set(name, value);
+    /// Takes what a document has beside its entries.
+    fn complete(&mut self, fields: &Fields<'_>) {
+        for key in document::TABLES {
+            match fields.get(key) {
+                // A table has no order.
+                Some(Value::Object(_)) if key == "models" => self.models.sort_by(by_id),
+                Some(Value::Object(_)) => self.targets.sort_by(by_id),
+                None | Some(Value::Array(_)) => {}
+                Some(_) => fields.require(None, &format!("'{key}' is neither a table nor a list")),
+            }
         }
-        imported.known = imported.known_files();
-        imported
+        for (name, value) in fields.members("target_sets") {
+            self.add_set(name, value);
+        }
+        self.known = self.known_files();
     }
 
     /// Returns what the entries say about files: about each the first that does.
@@ -203,34 +221,26 @@ impl Imported {
     }
 }
 
-/// Reads the entries of a table by their ids, or of a list whose entries state them.
-fn entries<T>(
-    fields: &Fields<'_>,
-    key: &str,
-    id_key: &str,
+fn by_id<T>((one, _): &Entry<T>, (other, _): &Entry<T>) -> Ordering {
+    one.cmp(other)
+}
+
+/// Adds an entry of a table by its id, or of a list by the id that it states.
+fn add_entry<T>(
+    entries: &mut Vec<Entry<T>>,
+    (table, id_key): (&str, &str),
+    id: Option<String>,
+    entry: &Value,
     read: fn(&Fields<'_>) -> T,
-) -> Vec<Entry<T>> {
-    match fields.get(key) {
-        None => Vec::new(),
-        Some(Value::Object(table)) => {
-            let entries = table.iter();
-            entries
-                .map(|(id, value)| (id.clone(), Fields::read(value, read)))
-                .collect()
+) {
+    let id = id.or_else(|| entry[id_key].as_str().map(str::to_owned));
+    entries.push(match id {
+        Some(id) => (id, Fields::read(entry, read)),
+        None => {
+            let fault = format!("'{id_key}' is missing");
+            (format!("{table}[{}]", entries.len()), Err(fault))
         }
-        Some(Value::Array(list)) => {
-            let entries = list.iter().enumerate();
-            let entry = |(at, value): (usize, &Value)| match value[id_key].as_str() {
-                Some(id) => (id.to_owned(), Fields::read(value, read)),
-                None => {
-                    let fault = format!("'{id_key}' is missing");
-                    (format!("{key}[{at}]"), Err(fault))
-                }
-            };
-            entries.map(entry).collect()
-        }
-        Some(_) => fields.require(None, &format!("'{key}' is neither a table nor a list")),
-    }
+    });
 }
 
 /// Reads a model of `registry.yaml`.
@@ -269,7 +279,7 @@ fn recorded(fields: &Fields<'_>) -> ImportedModel {
     let current = fields
         .text("current_version")
         .or_else(|| fields.text("version"));
-    let mut versions = BTreeMap::new();
+    let mut versions = SortedMap::new();
     for (name, value) in fields.members("versions") {
         let read = Fields::read(value, version);
         let read = fields.check(read.map_err(|fault| format!("version '{name}': {fault}")));

@@ -1,28 +1,48 @@
 //! Reading JSON in which no key occurs twice: it is unknown which of the two was meant.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
+use super::document::{TABLES, TakeEntry};
 use super::yaml::{MAX_WEIGHT, VALUE_WEIGHT};
 use crate::project::scan::formats::json::standard;
 use crate::relpath::shown;
 
-/// Reads a text with one value.
+/// Reads a text with one value. Its entries are passed on, and are not in what is returned.
 ///
 /// # Errors
 /// What is wrong, with its line.
-pub(super) fn parse(text: &str) -> Result<Value, String> {
+pub(super) fn parse(text: &str, take: &mut TakeEntry<'_>) -> Result<Value, String> {
     // Each value but the first follows one of these characters.
     let values = text.bytes().filter(|byte| b"[{,:".contains(byte)).count();
     if text.len() + values * VALUE_WEIGHT > MAX_WEIGHT {
         return Err("it has too many values".into());
     }
-    let value = serde_json::from_str(&standard(text));
-    value
-        .map(|DistinctKeys(value)| value)
-        .map_err(|error| error.to_string())
+    let text = standard(text);
+    let mut reader = serde_json::Deserializer::from_str(&text);
+    let value = Place::Top(take).deserialize(&mut reader);
+    let value = value.and_then(|value| reader.end().map(|()| value));
+    value.map_err(|error| error.to_string())
+}
+
+/// Where in the document a value is. No key of it occurs twice.
+enum Place<'l, 't> {
+    /// It is the document.
+    Top(&'l mut TakeEntry<'t>),
+    /// It is the table of entries with this name.
+    Table(&'l str, &'l mut TakeEntry<'t>),
+    Below,
+}
+
+impl<'de> DeserializeSeed<'de> for Place<'_, '_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
 }
 
 /// A value in which no key occurs twice.
@@ -30,13 +50,11 @@ struct DistinctKeys(Value);
 
 impl<'de> Deserialize<'de> for DistinctKeys {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ValueVisitor).map(Self)
+        Place::Below.deserialize(deserializer).map(Self)
     }
 }
 
-struct ValueVisitor;
-
-impl<'de> Visitor<'de> for ValueVisitor {
+impl<'de> Visitor<'de> for Place<'_, '_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -69,21 +87,43 @@ impl<'de> Visitor<'de> for ValueVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(DistinctKeys(value)) = access.next_element()? {
-            list.push(value);
+        match self {
+            Self::Table(name, take) => {
+                while let Some(DistinctKeys(entry)) = access.next_element()? {
+                    take(name, None, entry);
+                }
+            }
+            _ => {
+                while let Some(DistinctKeys(value)) = access.next_element()? {
+                    list.push(value);
+                }
+            }
         }
         Ok(Value::Array(list))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
-        let mut table = Map::new();
+    fn visit_map<A: MapAccess<'de>>(mut self, mut access: A) -> Result<Value, A::Error> {
+        let (mut table, mut keys) = (Map::new(), BTreeSet::new());
         while let Some(key) = access.next_key::<String>()? {
-            if table.contains_key(&key) {
+            if table.contains_key(&key) || keys.contains(&key) {
                 let message = format!("the key '{}' occurs twice", shown(&key));
                 return Err(A::Error::custom(message));
             }
-            let DistinctKeys(value) = access.next_value()?;
-            table.insert(key, value);
+            match &mut self {
+                Self::Table(name, take) => {
+                    let DistinctKeys(entry) = access.next_value()?;
+                    keys.insert(key.clone());
+                    take(name, Some(key), entry);
+                }
+                Self::Top(take) if TABLES.contains(&&*key) => {
+                    let value = access.next_value_seed(Place::Table(&key, &mut **take))?;
+                    table.insert(key, value);
+                }
+                _ => {
+                    let DistinctKeys(value) = access.next_value()?;
+                    table.insert(key, value);
+                }
+            }
         }
         Ok(Value::Object(table))
     }
@@ -94,6 +134,43 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    /// Reads a text whose entries are put back where they were.
+    fn parse(text: &str) -> Result<Value, String> {
+        let mut entries = Vec::new();
+        let mut take = |table: &str, id, entry| entries.push((table.to_owned(), id, entry));
+        let mut value = super::parse(text, &mut take)?;
+        for (table, id, entry) in entries {
+            match (&mut value[table], id) {
+                (Value::Object(table), Some(id)) => _ = table.insert(id, entry),
+                (Value::Array(list), None) => list.push(entry),
+                (place, id) => panic!("{id:?} of {place}"),
+            }
+        }
+        Ok(value)
+    }
+
+    #[test]
+    fn entries_are_passed_on_as_they_are_read() {
+        for value in [
+            json!({"models": {"b": {"c": 1}, "a": null}, "targets": [{"models": {"x": 1}}, 2]}),
+            json!({"models": [], "targets": {}, "other": {"models": [1]}}),
+            json!({"models": "none", "targets": null}),
+            json!(["models"]),
+        ] {
+            assert_eq!(parse(&value.to_string()), Ok(value));
+        }
+        let mut ids = Vec::new();
+        let rest = super::parse(r#"{"models": {"b": 1, "a": 2}}"#, &mut |_, id, _| {
+            ids.extend(id)
+        });
+        assert_eq!(
+            (rest, ids),
+            (Ok(json!({"models": {}})), vec!["b".into(), "a".into()])
+        );
+        let error = parse(r#"{"models": {"a": 1, "a": 2}}"#).unwrap_err();
+        assert!(error.contains("'a' occurs twice"), "{error}");
+    }
 
     #[test]
     fn json_is_read_and_repeated_keys_are_refused() {
