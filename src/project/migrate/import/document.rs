@@ -32,12 +32,12 @@ pub(super) const TABLES: [&str; 2] = ["models", "targets"];
 /// is no list, and the entry.
 pub(super) type TakeEntry<'t> = dyn FnMut(&str, Option<String>, Value) + 't;
 
+/// The same, and which program's registry it is.
+type TakeEntryOf<'t> = dyn FnMut(DocumentKind, &str, Option<String>, Value) + 't;
+
 /// Reads a file by its extension, else by how it begins; returns the value, which is a table, without the entries that were
 /// passed on.
-pub(super) fn read(
-    path: &Path,
-    take: &mut dyn FnMut(DocumentKind, &str, Option<String>, Value),
-) -> Result<Value> {
+pub(super) fn read(path: &Path, take: &mut TakeEntryOf<'_>) -> Result<Value> {
     let text = read_text(path)?;
     let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
     let kind = match extension.to_str() {
