@@ -1,10 +1,8 @@
 //! Partials of other models and other states, old ones, and models of many files.
 
-use std::fs;
-use std::time::{Duration, SystemTime};
-
 use modelrack::{Manager, PullOptions};
 
+use crate::support::disk::age;
 use crate::support::rack::{CHUNK, Rack, chunks_but, sample};
 use crate::support::registry::HandMade;
 use crate::support::{address, bytes};
@@ -63,14 +61,7 @@ fn a_partial_that_nobody_came_back_to_for_a_day_goes_on_the_next_pull() {
     for (hours, stays) in [(23, true), (25, false)] {
         let rack = interrupted();
         let partial = rack.store().join("cache").join(&rack.cache()[0]);
-        let journal = fs::OpenOptions::new()
-            .append(true)
-            .open(partial.join("journal"))
-            .unwrap();
-        journal
-            .set_modified(SystemTime::now() - Duration::from_secs(hours * 3600))
-            .unwrap();
-        drop(journal);
+        age(&partial.join("journal"), hours);
         rack.publish("g/other v1", &[("a", "1")]);
         rack.pull("g/other v1").unwrap();
         assert_eq!(partial.exists(), stays, "{hours} hours");
@@ -81,14 +72,7 @@ fn a_partial_that_nobody_came_back_to_for_a_day_goes_on_the_next_pull() {
 fn an_old_partial_of_the_very_model_is_resumed() {
     let rack = interrupted();
     let partial = rack.store().join("cache").join(&rack.cache()[0]);
-    let journal = fs::OpenOptions::new()
-        .append(true)
-        .open(partial.join("journal"))
-        .unwrap();
-    journal
-        .set_modified(SystemTime::now() - Duration::from_secs(48 * 3600))
-        .unwrap();
-    drop(journal);
+    age(&partial.join("journal"), 48);
     let report = rack.pull("g/m v1").unwrap();
     assert!(report.bytes_resumed > 0);
     rack.assert_sample_installed();

@@ -144,9 +144,8 @@ fn a_search_that_fails_says_so_and_leaves_what_other_sources_found() {
         machine.hub.url(),
         machine.rack.server.url()
     );
-    let manager = ModelManager::builder(machine.rack.bare_config().bootstrap(toml))
-        .environment(machine.rack.environment())
-        .build();
+    let rack = &machine.rack;
+    let manager = rack.manager_of(rack.bare_config().bootstrap(toml));
     let options = SearchOptions::default().remote(true);
     let report = manager.search("m", &options).unwrap();
     assert_eq!(report.remote.len(), 1);
@@ -224,9 +223,8 @@ fn sources_are_asked_at_the_same_time() {
             let rule = Rule::any().on_request(move || own.open());
             server.rule(rule.hold(others));
         }
-        let manager = ModelManager::builder(machine.rack.bare_config().bootstrap(&toml))
-            .environment(machine.rack.environment())
-            .build();
+        let rack = &machine.rack;
+        let manager = rack.manager_of(rack.bare_config().bootstrap(&toml));
         assert_eq!(ask(&manager), expected);
         for server in [machine.hub.server(), &other.server, &machine.rack.server] {
             server.clear_rules();

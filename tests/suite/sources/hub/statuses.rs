@@ -37,6 +37,15 @@ fn one_at_a_time(machine: &Machine) -> (Arc<ModelManager>, Receiver<()>) {
     (Arc::new(manager), pending)
 }
 
+/// Holds `config.json` back: the first gate opens when it was asked for, and the second lets it go.
+fn hold_config(machine: &Machine) -> (Gate, Gate) {
+    let (arrived, go_on) = (Gate::new(), Gate::new());
+    let open = arrived.clone();
+    let rule = Rule::path_contains("config.json").on_request(move || open.open());
+    machine.hub.server().rule(rule.hold(&go_on));
+    (arrived, go_on)
+}
+
 /// The names of partials, and what is said of each.
 fn partials(listing: &Listing) -> Vec<(String, Status)> {
     let partials = listing.partials.iter();
@@ -50,13 +59,7 @@ fn a_model_that_waits_for_its_turn_is_pending_and_may_be_cancelled() {
     let (machine, _, _) = Machine::with_whisper();
     let second = machine.hub.repo("o/second");
     second.commit("main", [("a.txt", "a")]);
-    let (arrived, go_on) = (Gate::new(), Gate::new());
-    let open = arrived.clone();
-    machine.hub.server().rule(
-        Rule::path_contains("config.json")
-            .on_request(move || open.open())
-            .hold(&go_on),
-    );
+    let (arrived, go_on) = hold_config(&machine);
     let (manager, pending) = one_at_a_time(&machine);
     let pull = |model: &'static str| {
         let manager = manager.clone();
@@ -123,13 +126,7 @@ fn a_failed_pull_that_waits_to_go_on_is_pending() {
         .status(404);
     machine.hub.server().rule(failing);
     machine.pull("hf/o/second").unwrap_err();
-    let (arrived, go_on) = (Gate::new(), Gate::new());
-    let open = arrived.clone();
-    machine.hub.server().rule(
-        Rule::path_contains("config.json")
-            .on_request(move || open.open())
-            .hold(&go_on),
-    );
+    let (arrived, go_on) = hold_config(&machine);
     let (manager, pending) = one_at_a_time(&machine);
     assert_eq!(list(&*manager, Status::Error).partials.len(), 1);
     let pull = |model: &'static str| {
