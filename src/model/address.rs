@@ -8,7 +8,7 @@ use std::str::FromStr;
 use super::{ModelName, ModelRef, check_version};
 use crate::error::{Error, Result};
 use crate::glob::Glob;
-use crate::url::{Url, percent_decode};
+use crate::url::{Url, percent_decode, without_login};
 
 /// A model as a person types it: `group/model`, `group/model@version` or `source@ref/subpath`.
 ///
@@ -51,6 +51,7 @@ impl ModelAddress {
     /// # Errors
     /// [`InvalidRef`](crate::ErrorKind::InvalidRef) if a part is not a valid name.
     pub fn parse(text: &str, version: Option<&str>) -> Result<Self> {
+        check_no_login(text)?;
         let address = Self::split(text, version).with_tag_apart();
         ModelName::parse(&address.head)
             .map_err(|error| Error::invalid_ref(text, error.reason()))?;
@@ -144,7 +145,10 @@ pub(crate) fn address_of_folder(path: &Path) -> Option<String> {
 fn split_origin(text: &str) -> (Option<&str>, Cow<'_, str>) {
     let at = text.find("://").filter(|at| {
         let scheme = &text.as_bytes()[..*at];
-        !scheme.is_empty() && scheme.iter().all(|c| c.is_ascii_lowercase() || *c == b'-')
+        !scheme.is_empty()
+            && scheme
+                .iter()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || *c == b'-')
     });
     let Some(at) = at else {
         return (None, text.into());
@@ -168,6 +172,16 @@ fn split_origin(text: &str) -> (Option<&str>, Cow<'_, str>) {
 pub(crate) fn name_of_place(file_name: &str) -> &str {
     let name = file_name.strip_suffix(".tar");
     name.filter(|name| !name.is_empty()).unwrap_or(file_name)
+}
+
+/// Refuses a password before it is in a message or a record.
+fn check_no_login(text: &str) -> Result<()> {
+    let reason =
+        "was given with a user or a password: log in with 'docker login' or 'podman login' instead";
+    match without_login(text) {
+        Some(shown) => Err(Error::invalid_ref(shown, reason)),
+        None => Ok(()),
+    }
 }
 
 fn check_version_of(text: &str, version: &str) -> Result<()> {
@@ -282,6 +296,7 @@ impl ModelPattern {
         if text.is_empty() {
             return Err(Error::invalid_ref(text, "is empty"));
         }
+        check_no_login(text)?;
         version.map_or(Ok(()), |version| check_version_of(text, version))?;
         // A colon within brackets is one of the characters that they stand for.
         let address = ModelAddress::split(text, version);

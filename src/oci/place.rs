@@ -96,9 +96,9 @@ impl RegistryPlace {
         let url = url.map_err(|error| refuse(format!("is no host: {error}")))?;
         match url.basic_authorization() {
             None => Self::of_url(&url, false).map_err(|reason| refuse(reason.to_owned())),
-            Some(_) => Err(refuse(
-                "has a user, who belongs into a credentials file".into(),
-            )),
+            Some(_) => Err(Error::argument(format!(
+                "{shown} was given with a user: log in with 'docker login' or 'podman login' instead"
+            ))),
         }
     }
 

@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 use crate::error::{Error, Result};
 use crate::oci::is_tag;
 use crate::source::location::refuse_half_a_url;
-use crate::url::{Scheme, Url};
+use crate::url::{Scheme, Url, without_login};
 
 /// Where models are published: in a folder, which any static server can serve, or a tar of one, in a bucket, in an image
 /// layout, or in an OCI registry.
@@ -115,7 +115,10 @@ impl PublishTarget {
         }
         let url = url.and_then(|url| url.to_file_path());
         let refused = || {
-            let shown = Url::parse(text).map_or_else(|_| text.to_owned(), |url| url.to_string());
+            let shown = Url::parse(text).map_or_else(
+                |_| without_login(text).unwrap_or_else(|| text.to_owned()),
+                |url| url.to_string(),
+            );
             let shown = shown.escape_debug();
             Error::argument(format!(
                 "cannot publish to {shown}: name a folder, a bucket (s3://…), or a place of artifacts (oci://…, \

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Serialize, Serializer};
 
 use crate::error::{Error, IoContext, Result};
-use crate::url::{Url, percent_decode};
+use crate::url::{Url, percent_decode, without_login};
 
 /// Where a registry is that is to be verified.
 ///
@@ -66,9 +66,10 @@ impl RegistryLocation {
         }
         if text.contains("://") {
             let refused = |error| {
+                let shown = without_login(text).unwrap_or_else(|| text.to_owned());
                 let message = format!(
                     "'{}' is no place of a registry: {error}",
-                    text.escape_debug()
+                    shown.escape_debug()
                 );
                 Error::argument(message)
             };

@@ -13,7 +13,7 @@ use crate::settings::Settings;
 use crate::source::cache::cached_sources;
 use crate::source::entry::{did_you_mean, read_entries};
 use crate::source::{Context, Entry, KINDS, Kind, Source};
-use crate::url::Url;
+use crate::url::{Url, without_login};
 
 /// How many sources an error names at most: as many as fit a line.
 const MAX_NAMED: usize = 8;
@@ -116,7 +116,8 @@ impl Sources {
             if hint.is_empty() && (1..=MAX_NAMED).contains(&names.len()) {
                 hint = format!(": expected {}", names.join(", "));
             }
-            let wanted = wanted.escape_debug();
+            let shown = without_login(wanted);
+            let wanted = shown.as_deref().unwrap_or(wanted).escape_debug();
             Error::argument(format!("no source has the key or name '{wanted}'{hint}"))
         })
     }
@@ -151,7 +152,7 @@ impl Sources {
         let mut kinds = KINDS.iter();
         let source = kinds.find_map(|kind| kind.at(origin, &self.context));
         source.unwrap_or_else(|| {
-            let message = "begins with a scheme that no kind of source has";
+            let message = "begins with a scheme that names no model, as oci:// and oci-layout: do; configure what is elsewhere as a source";
             Err(Error::invalid_ref(origin, message))
         })
     }

@@ -25,6 +25,16 @@ use percent::encode;
 
 pub(crate) use percent::{encode_component, encode_path, encode_strictly, percent_decode};
 
+/// Returns what people typed for a place without the user and the password in it, for a message; `None` if it has none. It need
+/// not be a URL.
+pub(crate) fn without_login(text: &str) -> Option<String> {
+    let (scheme, rest) = text.split_once("://")?;
+    // In the last component, an `@` begins a version, and in the path of a folder, it is a character.
+    let end = rest.rfind('/').unwrap_or(rest.len());
+    let at = rest[..end].rfind('@').filter(|_| !rest.starts_with('/'))?;
+    Some(format!("{scheme}://{}", &rest[at + 1..]))
+}
+
 /// The scheme of a [`Url`].
 ///
 /// ```

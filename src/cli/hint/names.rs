@@ -77,6 +77,10 @@ pub(super) fn about_names(session: &Session, kind: &ErrorKind) -> Option<String>
         ErrorKind::InvalidRef { choices, .. } if !choices.is_empty() => {
             format!("choose one of: {}", first_of(choices))
         }
+        ErrorKind::InvalidRef { input, .. } if input.contains("://") => {
+            "name a model as oci://HOST/NAME:TAG, or as group/model of a source that is configured"
+                .into()
+        }
         ErrorKind::InvalidRef { input, .. } if ModelPattern::is_pattern(input) => format!(
             "patterns are for pull, lock and mirror; '{path} list' shows the names to choose from"
         ),

@@ -22,6 +22,7 @@ use crate::engine::pull::selection::Selection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::call::Call;
 use crate::model::{ModelAddress, ModelPattern};
+use crate::near::nearest;
 use crate::progress::{CancelToken, Progress};
 use crate::setters::setters;
 use crate::store::lock::{FileLock, RECORD_LIMIT};
@@ -164,7 +165,7 @@ impl Engine {
             wanted.extend(named.map(Wanted::of_locked));
             if wanted.len() == before {
                 match must_be_locked {
-                    true => return Err(not_locked(address, &options.file)),
+                    true => return Err(not_locked(address, lock, &options.file)),
                     false => wanted.push(Wanted::of_address(address, &selection, records)),
                 }
             }
@@ -205,7 +206,7 @@ impl Engine {
         };
         let matching: Vec<_> = lock.models().filter(is_match).collect();
         match matching.is_empty() {
-            true => Err(not_locked(pattern, file)),
+            true => Err(not_locked(pattern, lock, file)),
             false => Ok(matching),
         }
     }
@@ -233,8 +234,18 @@ fn wanted_of_all(lock: Option<&Lock>, records: &Records) -> (Vec<Wanted>, Vec<Lo
     (wanted, without_source)
 }
 
-fn not_locked(address: &impl Display, file: &Path) -> Error {
-    let message = format!("'{address}' is not in the lock: {}", file.display());
+fn not_locked(address: &impl Display, lock: &Lock, file: &Path) -> Error {
+    let names: Vec<String> = lock
+        .models()
+        .map(|it| it.model.name().to_string())
+        .collect();
+    let typed = address.to_string();
+    let typed = typed.split([' ', '@']).next().unwrap_or_default();
+    let near = match &nearest(typed, names.iter().map(String::as_str))[..] {
+        [] => String::new(),
+        near => format!(", unlike {}", near.join(" and ")),
+    };
+    let message = format!("'{address}' is not in the lock{near}: {}", file.display());
     Error::argument(message).naming(file)
 }
 

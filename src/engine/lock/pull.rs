@@ -130,7 +130,7 @@ impl Engine {
             let before = chosen.len();
             chosen.extend(lock.models().filter(|locked| reading.is_of(&locked.model)));
             if chosen.len() == before {
-                return Err(not_locked(address, &options.file));
+                return Err(not_locked(address, lock, &options.file));
             }
         }
         for pattern in &options.patterns {

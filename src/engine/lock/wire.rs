@@ -13,7 +13,7 @@ use crate::archive::ArchiveFormat;
 use crate::catalog::{Pin, PinState};
 use crate::digest::{Digest, GitBlobId};
 use crate::model::{ModelRef, check_version};
-use crate::relpath::{RelPath, shown};
+use crate::relpath::{RelPath, check_distinct, shown};
 
 #[derive(Deserialize)]
 pub(super) struct LockWire {
@@ -92,6 +92,8 @@ impl ModelWire {
         if let Some(file) = self.files.iter().find(|file| !paths.insert(&file.path)) {
             return Err(format!("the file '{}' is listed twice", file.path));
         }
+        check_distinct(self.files.iter().map(|file| &file.path))
+            .map_err(|error| error.to_string())?;
         let sum = |sum: u64, file: &FileWire| sum.checked_add(file.size?);
         let total = self.files.iter().try_fold(0, sum);
         if self.size != total {

@@ -117,9 +117,10 @@ impl Published {
             return Ok(Self::Shards(shards));
         }
         let models = serde_json::from_slice(&json);
-        models
-            .map(Self::Models)
-            .map_err(|error| Error::registry_from(location, "the index is malformed", error))
+        models.map(Self::Models).map_err(|error| {
+            let location = format!("{location}/models.json");
+            Error::registry_from(location, "the index is malformed", error)
+        })
     }
 
     /// Returns all versions of a model.

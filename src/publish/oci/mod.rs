@@ -121,6 +121,12 @@ pub(crate) fn push_version(
         .collect();
     check_tags(&tags)?;
     let name = model.to_string();
+    if let Some(alias) = tags[1..].iter().find(|alias| **alias == tags[0]) {
+        return Err(Error::argument(format!(
+            "the alias '{alias}' of {} is the version itself",
+            model.name()
+        )));
+    }
     let layers = hash_layers(stream, &name, writing)?;
     let artifact = Artifact::new(&layers, metadata, writing.source.as_ref())?;
     check_size(&artifact.manifest)?;

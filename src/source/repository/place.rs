@@ -9,7 +9,7 @@ use crate::relpath::{RelPath, check_component};
 use crate::source::Entry;
 use crate::source::entry::parse_url;
 use crate::source::template::UrlTemplate;
-use crate::url::Url;
+use crate::url::{Url, without_login};
 #[cfg(feature = "author")]
 use crate::{settings::Settings, source::entry::read_entries};
 
@@ -184,7 +184,8 @@ impl RepositoryPlace {
     /// Checks everything that becomes part of a URL or a path.
     pub(crate) fn check(&self) -> Result<()> {
         let refuse = |key: &str, value: &str, reason: &str| {
-            let value = value.escape_debug();
+            let shown = without_login(value);
+            let value = shown.as_deref().unwrap_or(value).escape_debug();
             Err(Error::config(format!("{key}: '{value}' {reason}")))
         };
         if RelPath::parse(&self.repo).is_err() || !self.repo.contains('/') {

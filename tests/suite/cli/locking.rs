@@ -144,6 +144,11 @@ fn patterns_name_models_that_are_offered_and_then_those_of_the_lock() {
     }
     let out = lock(&rack, "g/[o]").quiet_success();
     assert_eq!(out, format!("{shown}: 1 added, 3 kept\n"));
+    let ran = pull(&rack, "frozen", "g/M v1");
+    assert!(
+        ran.err.contains("'g/M' is not in the lock, unlike g/m: "),
+        "{ran:?}"
+    );
     for (ran, code) in [
         (lock(&rack, "none/*"), 3),
         (lock(&rack, "--check none/*"), 2),
@@ -162,6 +167,7 @@ fn a_lock_that_cannot_be_right_ends_with_a_code_that_tells_why() {
     let good = fs::read_to_string(file(&rack)).unwrap();
     let digest = modelrack::Digest::of(&sample()[0].1).to_string();
     let other = modelrack::Digest::of(b"something else").to_string();
+    let twin = format!("  {{ path = \"Config.json\", size = 0, sha256 = \"{other}\" }},");
     let cases = [
         (
             "of a later version",
@@ -188,6 +194,13 @@ fn a_lock_that_cannot_be_right_ends_with_a_code_that_tells_why() {
             "with a path that leaves the folder",
             good.replace("\"config.json\"", "\"../config.json\""),
             ["REGISTRY_ERROR", "the path '../config.json'"],
+            "restore it from version control",
+            1,
+        ),
+        (
+            "with names that differ only in case",
+            good.replace("files = [", &format!("files = [\n{twin}")),
+            ["REGISTRY_ERROR", "differs from another only in case"],
             "restore it from version control",
             1,
         ),

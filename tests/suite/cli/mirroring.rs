@@ -311,6 +311,66 @@ fn places_and_flags_that_nobody_means_are_refused() {
 }
 
 #[test]
+fn an_index_that_is_none_keeps_its_place_and_is_named() {
+    let rack = Rack::with_model();
+    let folder = rack.temp.path().join("taken");
+    fs::create_dir(&folder).unwrap();
+    let theirs = "{\"name\": \"x\"}";
+    fs::write(folder.join("models.json"), theirs).unwrap();
+    let ran = models(&rack, &format!("mirror g/m v1 --to {}", folder.display()));
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.err.contains("/models.json): "), "{ran:?}");
+    let left = fs::read_to_string(folder.join("models.json")).unwrap();
+    assert_eq!(left, theirs);
+}
+
+#[test]
+fn a_login_in_an_address_is_refused_and_never_shown() {
+    let rack = Rack::with_model();
+    for line in [
+        "pull oci://me:hunter2@127.0.0.1:1/x",
+        "pull oci://me:hun/ter2@127.0.0.1:1/a/x:v1",
+        "pull oci://me:hunter2@127.0.0.1:1/x v1",
+        "pull oci://me:hunter2@127.0.0.1:1/x*",
+        "pull https://me:hunter2@127.0.0.1:1/x",
+        "pull OCI://me:hunter2@127.0.0.1:1/x",
+        "info oci://hunter2@127.0.0.1:1/x --remote",
+        "lock oci://me:hunter2@127.0.0.1:1/x",
+        "mirror g/m v1 --to oci://me:hunter2@127.0.0.1:1/x",
+        "mirror g/m v1 --to s3://me:hunter2@bucket/x",
+        "verify --registry oci://me:hunter2@127.0.0.1:1/x",
+        "verify --registry s3://me:hunter2@bucket/x",
+        "list --remote --source https://me:hunter2@127.0.0.1:1/x",
+        "sync --repo https://me:hunter2@127.0.0.1:1/a/b --ref x",
+    ] {
+        let ran = models(&rack, &format!("{line} --json --verbose"));
+        assert_eq!(ran.code, 2, "{line}: {ran:?}");
+        let said = format!("{}{}", ran.out, ran.err);
+        assert!(
+            !said.contains("hunter2") && !said.contains("ter2"),
+            "{line}: {said}"
+        );
+        let message = ran.json()["error"]["message"].to_string();
+        assert!(
+            message.contains("127.0.0.1") || message.contains("bucket"),
+            "{line}: {message}"
+        );
+    }
+    assert_eq!(rack.listed().0, Vec::<String>::new());
+    // What is no login: the digest of an artifact.
+    let ran = models(&rack, "pull oci://127.0.0.1:1/a/x@sha256:0 --json");
+    let message = ran.json()["error"]["message"].to_string();
+    assert!(message.contains("is no digest"), "{message}");
+    // Nor is a bucket the address of a model.
+    let ran = models(&rack, "pull s3://bucket/x");
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(
+        ran.err.contains("configure what is elsewhere as a source"),
+        "{ran:?}"
+    );
+}
+
+#[test]
 fn what_a_killed_mirror_left_of_a_tar_makes_room_for_the_next() {
     let rack = Rack::with_model();
     let tar = rack.temp.path().join("m.tar");

@@ -149,6 +149,11 @@ fn what_makes_no_sense_is_refused_before_anything_is_sent() {
             "'a/b' cannot be a tag",
         ),
         (
+            format!("{{p}}/weights {to}/acme/x:v1 --alias v1"),
+            2,
+            "is the version itself",
+        ),
+        (
             format!("{{p}}/weights {to}/acme/X"),
             2,
             "'acme/X' cannot be the name of a repository",
