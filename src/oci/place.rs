@@ -231,9 +231,15 @@ mod tests {
             host("docker.io").unwrap(),
             "https://registry-1.docker.io/v2"
         );
-        for bad in ["", "a b", "user:secret@ghcr.io", "ghcr.io:x"] {
+        for (bad, code) in [
+            ("", "INVALID_REF"),
+            ("a b", "INVALID_REF"),
+            ("ghcr.io:x", "INVALID_REF"),
+            ("user:secret@ghcr.io", "INVALID_ARGUMENT"),
+        ] {
             let error = host(bad).unwrap_err();
-            assert_eq!(error.code(), "INVALID_REF", "{bad}");
+            assert_eq!(error.code(), code, "{bad}");
+            assert!(!error.to_string().contains("secret"), "{error}");
         }
     }
 }
