@@ -54,7 +54,7 @@ use support::{
 
 /// How long a server lets wait that is far away.
 const FAR: Duration = Duration::from_millis(50);
-/// The most memory that any pull may take.
+/// The most memory that any pull may take, or making a registry of a few thousand files.
 const PEAK_BAR: f64 = (64 << 20) as f64;
 
 fn main() -> Result<()> {
@@ -321,10 +321,12 @@ fn make(arguments: &Arguments, folder: &Folder) -> Result<()> {
     let bytes = write_models(&models, count)?;
     let output = folder.join("output");
     let (models, output) = (models.to_string_lossy(), output.to_string_lossy());
-    let [mut making, mut hashing] = [const { Series::new() }; 2];
+    let [mut making, mut hashing, mut peak] = [const { Series::new() }; 3];
     for _ in 0..arguments.runs(9) {
         hashing.add(run_role("hash", [&*models])?.need("seconds")?);
-        making.add(run_role("make", [&*models, &*output])?.need("seconds")?);
+        let numbers = run_role("make", [&*models, &*output])?;
+        making.add(numbers.need("seconds")?);
+        peak.extend(numbers.get("peak_bytes"));
     }
     let mut table = Table::new(format!(
         "make: a registry of {count} models of 15 files, {:.1} MB",
@@ -332,6 +334,7 @@ fn make(arguments: &Arguments, folder: &Folder) -> Result<()> {
     ));
     table.limit("make", making.median(), 0.3, seconds, "");
     table.pair("  beside hashing", &making, ("two threads", &hashing));
+    table.memory("  peak memory", peak.largest(), PEAK_BAR);
     table.print();
     Ok(())
 }
