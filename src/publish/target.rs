@@ -111,6 +111,10 @@ impl PublishTarget {
         }
         let url = Url::parse(text).ok().filter(|_| text != "file://");
         if let Some(url) = url.as_ref().filter(|url| url.scheme() == Scheme::S3) {
+            if text.contains(['?', '#']) {
+                let message = format!("{url}: a place in a bucket has no '?' and no '#'");
+                return Err(Error::argument(message));
+            }
             return Ok(Self(Place::Bucket(url.clone())));
         }
         let url = url.and_then(|url| url.to_file_path());
@@ -236,6 +240,8 @@ mod tests {
             ("", "is empty"),
             ("s3:/bucket/prefix", "begins with s3://"),
             ("s3:bucket", "begins with s3://"),
+            ("s3://bucket/a?b", "has no '?'"),
+            ("s3://bucket/a#b", "has no '?'"),
             ("oci:ghcr.io/acme", "begins with oci://"),
             ("http:/h/x", "begins with http://"),
             ("file:", "begins with file://"),
