@@ -3,6 +3,7 @@
 //! | part | measures |
 //! |---|---|
 //! | `lock` | locking 1,000 models of a registry: one request for its index, and one for each manifest |
+//! | `large` | the same of a registry of 100,000 models |
 //! | `frozen` | `pull --frozen` of 100 installed models: no request, as a process from its start to its end |
 //!
 //! The registry's server is in this process, so that it counts what is asked for.
@@ -31,8 +32,13 @@ fn main() -> Result<()> {
         Start::Nothing => return Ok(()),
     };
     let folder = arguments.folder("lock")?;
+    let locked = arguments.size(1000, 100);
     if arguments.wants("lock") {
-        lock_all(&arguments, &folder.below("lock")?)?;
+        lock_all(&arguments, &folder.below("lock")?, locked, locked)?;
+    }
+    if arguments.wants("large") {
+        let listed = arguments.size(100_000, 1000);
+        lock_all(&arguments, &folder.below("large")?, locked, listed)?;
     }
     if arguments.wants("frozen") {
         pull_frozen(&arguments, &folder.below("frozen")?)?;
@@ -67,9 +73,9 @@ fn play(name: &str, arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn lock_all(arguments: &Arguments, folder: &Folder) -> Result<()> {
-    let count = arguments.size(1000, 100);
-    let server = serve(folder, count)?;
+/// Locks so many models of a registry that lists so many.
+fn lock_all(arguments: &Arguments, folder: &Folder, count: usize, listed: usize) -> Result<()> {
+    let server = serve(folder, count, listed)?;
     let (mut times, mut requests) = (Series::new(), Series::new());
     for _ in 0..arguments.runs(5) {
         let home = folder.lasting("home")?;
@@ -77,7 +83,7 @@ fn lock_all(arguments: &Arguments, folder: &Folder) -> Result<()> {
         times.add(run("lock", &server, &home, count)?);
         requests.add(server.requests().len() as f64);
     }
-    let mut table = Table::new(format!("lock: {count} models of one registry"));
+    let mut table = Table::new(format!("lock: {count} models of a registry of {listed}"));
     table.row("process", &times.times(), "");
     let most = requests.largest().unwrap_or_default();
     let shown = |requests: f64| format!("{requests}");
@@ -89,7 +95,7 @@ fn lock_all(arguments: &Arguments, folder: &Folder) -> Result<()> {
 
 fn pull_frozen(arguments: &Arguments, folder: &Folder) -> Result<()> {
     let count = arguments.size(100, 20);
-    let server = serve(folder, count)?;
+    let server = serve(folder, count, count)?;
     let home = folder.lasting("home")?;
     run("lock", &server, &home, count)?;
     run("pull", &server, &home, count)?;
@@ -114,8 +120,8 @@ fn run(role: &str, server: &Server, home: &Path, count: usize) -> Result<f64> {
     numbers.need("process_seconds")
 }
 
-/// Serves a registry of so many models, of one small file each.
-fn serve(folder: &Folder, count: usize) -> Result<Server> {
+/// Serves a registry of so many models, of one small file each. Its index lists more, up to so many.
+fn serve(folder: &Folder, count: usize, listed: usize) -> Result<Server> {
     let registry = folder.lasting("registry")?;
     let data = registry.join("data");
     fs::create_dir_all(&data)?;
@@ -133,6 +139,10 @@ fn serve(folder: &Folder, count: usize) -> Result<Server> {
         let manifest = serde_json::to_vec(&manifest)?;
         let hash = Digest::of(&manifest).to_string();
         fs::write(data.join(&hash), &manifest)?;
+        models.insert(name(number), json!({"v1": {"hash": hash}}));
+    }
+    for number in count..listed {
+        let hash = Digest::of(&number.to_le_bytes()).to_string();
         models.insert(name(number), json!({"v1": {"hash": hash}}));
     }
     let index = json!({"bench": Value::Object(models)});

@@ -16,6 +16,7 @@
 //! Numbers are little-endian; words and texts have their lengths in front. No part is believed before its digest is
 //! verified, or that of the document that is read of it.
 
+mod names;
 mod write;
 
 use std::fmt;
@@ -31,6 +32,7 @@ use crate::digest::{Digest, Hasher};
 use crate::error::{BoxError, Error, ErrorKind, IoContext, Result};
 use crate::model::{ModelRef, Words};
 
+pub(crate) use names::Names;
 pub(crate) use write::Compiler;
 
 /// Other versions of this crate may write another one.
@@ -261,8 +263,7 @@ pub(crate) struct Rows<'c> {
     path: &'c Path,
     words: Arc<Words>,
     texts: Vec<RemoteMetadata>,
-    /// The number of the last folder, and the folder: often, it is that of the next model, too.
-    root: (u32, Arc<str>),
+    root: LastRoot,
     left: usize,
 }
 
@@ -274,7 +275,9 @@ impl Iterator for Rows<'_> {
         let mut bytes = [0; ROW_BYTES];
         let read = self.content.read_exact(&mut bytes).at("read", self.path);
         let row = read.and_then(|()| {
-            let row = self.row(&Record::decode(&bytes));
+            let texts = &self.texts;
+            let about = |place: u32| texts.get(usize::try_from(place).ok()?).cloned();
+            let row = Record::decode(&bytes).row(&self.words, &mut self.root, about);
             row.ok_or_else(|| damaged(self.path, None))
         });
         Some(row)
@@ -282,36 +285,6 @@ impl Iterator for Rows<'_> {
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         (self.left, Some(self.left))
-    }
-}
-
-impl Rows<'_> {
-    fn row(&mut self, record: &Record) -> Option<Row> {
-        // Zero stands for none.
-        let word = |number: u32| {
-            let place = number.checked_sub(1)?;
-            self.words.has(place).then_some(place)
-        };
-        let [group, model, version, root, alias_of, about] = record.words;
-        if self.root.0 != root {
-            self.root = (root, self.words.get(word(root)?).into());
-        }
-        let [files, bytes, at, length] = record.numbers;
-        let known = |number| Some(number).filter(|number| *number != UNKNOWN);
-        let name = [word(group)?, word(model)?, word(version)?];
-        Some(Row {
-            model: ModelRef::of_words(self.words.clone(), name),
-            digest: record.digest,
-            alias_of: word(alias_of).map(|place| self.words.get(place).into()),
-            root: self.root.1.clone(),
-            files: known(files),
-            bytes: known(bytes),
-            place: known(at).map(|at| ListingPlace { at, length }),
-            about: match about.checked_sub(1) {
-                Some(place) => self.texts.get(usize::try_from(place).ok()?)?.clone(),
-                None => RemoteMetadata::default(),
-            },
-        })
     }
 }
 
@@ -325,7 +298,41 @@ struct Record {
     digest: Digest,
 }
 
+/// The number of the last folder, and the folder: often, it is that of the next model, too.
+type LastRoot = (u32, Arc<str>);
+
 impl Record {
+    /// Makes the row; `about` returns the text with a number. `None` when a number stands for nothing.
+    fn row(
+        &self,
+        words: &Arc<Words>,
+        last_root: &mut LastRoot,
+        about: impl FnOnce(u32) -> Option<RemoteMetadata>,
+    ) -> Option<Row> {
+        // Zero stands for none.
+        let word = |number: u32| number.checked_sub(1).filter(|place| words.has(*place));
+        let [group, model, version, root, alias_of, text] = self.words;
+        if last_root.0 != root {
+            *last_root = (root, words.get(word(root)?).into());
+        }
+        let [files, bytes, at, length] = self.numbers;
+        let known = |number| Some(number).filter(|number| *number != UNKNOWN);
+        let name = [word(group)?, word(model)?, word(version)?];
+        Some(Row {
+            model: ModelRef::of_words(words.clone(), name),
+            digest: self.digest,
+            alias_of: word(alias_of).map(|place| words.get(place).into()),
+            root: last_root.1.clone(),
+            files: known(files),
+            bytes: known(bytes),
+            place: known(at).map(|at| ListingPlace { at, length }),
+            about: match text.checked_sub(1) {
+                Some(place) => about(place)?,
+                None => RemoteMetadata::default(),
+            },
+        })
+    }
+
     fn encode(&self) -> impl Iterator<Item = u8> {
         let words = self.words.into_iter().flat_map(u32::to_le_bytes);
         let numbers = self.numbers.into_iter().flat_map(u64::to_le_bytes);

@@ -41,7 +41,11 @@ impl Identity {
 
     /// The path of a model, which is its name without the source's in front.
     pub(crate) fn path_of(&self, model: &ModelRef) -> String {
-        let name = model.name().to_string();
+        self.path_in(model.name().to_string())
+    }
+
+    /// The same of a model's whole name.
+    pub(crate) fn path_in(&self, name: String) -> String {
         match name.strip_prefix(&self.name) {
             Some(path) => path.trim_start_matches('/').to_owned(),
             None => name,

@@ -3,12 +3,14 @@
 use std::fs::File;
 use std::io::{BufReader, Cursor, Read};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use tracing::{debug, warn};
 
 use super::MAX_INDEX_BYTES;
+use super::lookup::Known;
 use super::shards::Shards;
 use super::wire::Reading;
 use crate::digest::{Digest, Hasher};
@@ -16,6 +18,7 @@ use crate::disk::write::replace_file;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::http::call::Call;
 use crate::http::{Answer, Failure, GetOptions, Validators};
+use crate::mutex::Mutex;
 use crate::source::Identity;
 use crate::source::cache::{CachedMeta, RegistryCache, Stamp};
 use crate::source::compiled::{Compiled, Compiler};
@@ -47,6 +50,8 @@ pub(super) struct Index {
     /// The minisign key that it must be signed with. The signature is beside it, with `.minisig` appended to the name.
     public_key: Option<String>,
     pub(super) cache: RegistryCache,
+    /// What was read last of the cached copy to find a model.
+    known: Mutex<Option<Arc<Known>>>,
 }
 
 impl Index {
@@ -64,6 +69,7 @@ impl Index {
             origin,
             public_key,
             cache: RegistryCache::of_source(cache_dir, &identity.key),
+            known: Mutex::default(),
         }
     }
 
@@ -114,6 +120,21 @@ impl Index {
         }
         let compiled = Compiled::open(Cursor::new(bytes), &path)?;
         read(&mut compiled.ok_or_else(|| Error::internal("a compiled index cannot be read"))?)
+    }
+
+    /// Reads what it takes to find models in the cached copy, unless it is known.
+    pub(super) fn known(&self) -> Result<Arc<Known>> {
+        let origin = self.origin_of(&self.cache.open()?);
+        let mut kept = self.known.lock();
+        if let Some(known) = &*kept
+            && known.origin == origin
+            && origin.document.is_some()
+        {
+            return Ok(known.clone());
+        }
+        let known = Arc::new(self.read(Known::of)?);
+        *kept = Some(known.clone());
+        Ok(known)
     }
 
     fn origin_of(&self, document: &File) -> Origin {
@@ -180,6 +201,10 @@ impl Index {
             let fetched = self.fetch(call, known, url)?;
             let before = cached.as_ref().and_then(|meta| meta.digest);
             is_new = fetched.is_some() && (force || fetched != before);
+            if is_new {
+                // A clock may not tell two copies apart that come at once.
+                *self.known.lock() = None;
+            }
             if mirror > 0 {
                 let first = &self.urls[0];
                 warn!("the index {first} cannot be fetched; it comes from the mirror {url}");

@@ -1,4 +1,4 @@
-//! Finding a model in a compiled index.
+//! Finding models in a compiled index.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -8,8 +8,17 @@ use super::wire::{LeftOut, Rest};
 use crate::catalog::RemoteModel;
 use crate::error::{Error, Result};
 use crate::near::nearest;
-use crate::source::compiled::{Compiled, Row};
+use crate::relpath::below;
+use crate::source::compiled::{Compiled, Names, Row};
 use crate::source::{Identity, choose_version};
+
+/// What is kept of an index for who finds one model after another: reading it takes as long as finding a thousand.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) origin: Origin,
+    names: Names,
+    rest: Rest,
+}
 
 /// What a row offers, of the source with this key.
 pub(super) fn remote(source: &Arc<str>, row: Row) -> RemoteModel {
@@ -20,53 +29,55 @@ pub(super) fn remote(source: &Arc<str>, row: Row) -> RemoteModel {
     }
 }
 
-/// Finds the version that is asked for, or the only one; `location` names the index in errors.
-pub(super) fn find(
-    compiled: &mut Compiled<Origin>,
-    identity: &Identity,
-    path: &str,
-    version: Option<&str>,
-    location: impl Display,
-) -> Result<RemoteModel> {
-    let name = identity.full_name(path);
-    let (group, model) = name.rsplit_once('/').unwrap_or(("", &name));
-    let mut versions = Vec::new();
-    for row in compiled.rows()? {
-        let row = row?;
-        if (row.model.group(), row.model.model()) == (group, model) {
-            versions.push(row);
-        }
+impl Known {
+    pub(super) fn of(compiled: &mut Compiled<Origin>) -> Result<Self> {
+        Ok(Self {
+            origin: compiled.head.origin.clone(),
+            names: compiled.names()?,
+            rest: compiled.rest()?,
+        })
     }
-    let rest: Rest = compiled.rest()?;
-    let mut faults = rest.left_out.iter().filter(|entry| entry.path == path);
-    let is_meant = |fault: &&LeftOut| {
-        let of_version = fault.version.as_deref();
-        versions.is_empty() || of_version.is_none() || of_version == version
-    };
-    if let Some(fault) = faults.find(is_meant) {
-        let message = format!("in the index, {}", fault.reason);
-        return Err(Error::registry(location, message));
-    }
-    if versions.is_empty() {
-        return Err(identity.not_found(path, near(compiled, identity, path)?));
-    }
-    let mut real = versions.iter().filter(|row| row.alias_of.is_none());
-    let only = match (real.next(), real.next()) {
-        (Some(only), None) => Some(only.model.version()),
-        _ => None,
-    };
-    let offered: Vec<&str> = versions.iter().map(|row| row.model.version()).collect();
-    let chosen = choose_version(&name, &offered, version.or(only))?;
-    let place = offered.iter().position(|version| *version == chosen);
-    let row = versions.swap_remove(place.unwrap_or_default());
-    Ok(remote(&identity.key.as_str().into(), row))
-}
 
-/// The paths of models that come near.
-fn near(compiled: &mut Compiled<Origin>, identity: &Identity, path: &str) -> Result<Vec<String>> {
-    let rows = compiled.rows()?;
-    let paths = rows.map(|row| Ok(identity.path_of(&row?.model)));
-    let mut paths: Vec<String> = paths.collect::<Result<_>>()?;
-    paths.dedup();
-    Ok(nearest(path, paths.iter().map(String::as_str)))
+    /// Finds the version that is asked for, or the only one; `location` names the index in errors.
+    pub(super) fn find(
+        &self,
+        identity: &Identity,
+        path: &str,
+        version: Option<&str>,
+        location: impl Display,
+    ) -> Result<RemoteModel> {
+        let name = identity.full_name(path);
+        let (group, model) = name.rsplit_once('/').unwrap_or(("", &name));
+        let mut versions = self.names.versions_of(group, model)?;
+        let mut faults = self.rest.left_out.iter().filter(|entry| entry.path == path);
+        let is_meant = |fault: &&LeftOut| {
+            let of_version = fault.version.as_deref();
+            versions.is_empty() || of_version.is_none() || of_version == version
+        };
+        if let Some(fault) = faults.find(is_meant) {
+            let message = format!("in the index, {}", fault.reason);
+            return Err(Error::registry(location, message));
+        }
+        if versions.is_empty() {
+            return Err(identity.not_found(path, self.near(identity, path)));
+        }
+        let mut real = versions.iter().filter(|row| row.alias_of.is_none());
+        let only = match (real.next(), real.next()) {
+            (Some(only), None) => Some(only.model.version()),
+            _ => None,
+        };
+        let offered: Vec<&str> = versions.iter().map(|row| row.model.version()).collect();
+        let chosen = choose_version(&name, &offered, version.or(only))?;
+        let place = offered.iter().position(|version| *version == chosen);
+        let row = versions.swap_remove(place.unwrap_or_default());
+        Ok(remote(&identity.key.as_str().into(), row))
+    }
+
+    /// The paths of models that come near.
+    fn near(&self, identity: &Identity, path: &str) -> Vec<String> {
+        let models = self.names.models().into_iter();
+        let models = models.map(|(group, model)| identity.path_in(below(group, model)));
+        let paths: Vec<String> = models.collect();
+        nearest(path, paths.iter().map(String::as_str))
+    }
 }

@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing::debug;
 
+use super::MAX_INDEX_BYTES;
 use super::index::{Index, Origin};
+use super::lookup::Known;
 use super::shards::{AnnouncementWire, Shards, shard_urls};
 use super::wire::Reading;
-use super::{MAX_INDEX_BYTES, lookup};
 use crate::at_once::at_once;
 use crate::catalog::RemoteModel;
 use crate::digest::{Digest, check_digest};
@@ -27,12 +28,9 @@ impl Index {
         path: &str,
         version: Option<&str>,
     ) -> Result<RemoteModel> {
-        let (identity, location) = (&self.identity, self.url());
-        let find = |compiled: &mut Compiled<Origin>| {
-            lookup::find(compiled, identity, path, version, location)
-        };
+        let find = |known: &Known| known.find(&self.identity, path, version, self.url());
         let Some(shards) = self.shards()? else {
-            return self.read(find);
+            return find(&*self.known()?);
         };
         let found = match shards.of_model(path) {
             Some((prefix, digest)) => {
@@ -40,9 +38,9 @@ impl Index {
                     Some(shard) => shard,
                     None => self.fetch_shard(call, &digest)?,
                 };
-                find(&mut self.compile_shard(prefix, &shard)?)
+                find(&Known::of(&mut self.compile_shard(prefix, &shard)?)?)
             }
-            None => Err(identity.not_found(path, Vec::new())),
+            None => Err(self.identity.not_found(path, Vec::new())),
         };
         match found {
             // Names that come near are in other shards.
@@ -50,7 +48,7 @@ impl Index {
                 if matches!(error.kind(), ErrorKind::ModelNotFound { .. })
                     && self.missing(&shards).is_empty() =>
             {
-                self.read(find)
+                find(&*self.known()?)
             }
             found => found,
         }

@@ -80,6 +80,24 @@ fn what_was_compiled_is_read_in_the_order_of_names() {
 }
 
 #[test]
+fn models_are_found_one_after_another() {
+    let (bytes, rows) = compiled();
+    let names = open(&bytes).unwrap().names().unwrap();
+    assert_eq!(names.models(), [("", "m"), ("a", "m"), ("b", "m")]);
+    for (name, expected) in [
+        (("", "m"), &rows[..1]),
+        (("a", "m"), &rows[1..2]),
+        (("b", "m"), &rows[2..]),
+        (("a", ""), &[]),
+        (("b", "n"), &[]),
+        (("c", "m"), &[]),
+    ] {
+        let found = names.versions_of(name.0, name.1).unwrap();
+        assert_eq!(found, expected, "{name:?}");
+    }
+}
+
+#[test]
 fn words_are_shared() {
     let (bytes, _) = compiled();
     let read = rows(&mut open(&bytes).unwrap()).unwrap();
@@ -119,6 +137,10 @@ fn damage_is_never_believed() {
         assert!(!compiled.is_whole().unwrap(), "{damaged:?}");
         match rows(&mut compiled) {
             Ok(rows) => assert_eq!(rows, expected),
+            Err(error) => assert!(matches!(error.kind(), ErrorKind::DamagedCache { .. })),
+        }
+        match compiled.names() {
+            Ok(names) => assert_eq!(names.versions_of("b", "m").unwrap(), expected[2..]),
             Err(error) => assert!(matches!(error.kind(), ErrorKind::DamagedCache { .. })),
         }
         if let Ok(rest) = compiled.rest::<String>() {

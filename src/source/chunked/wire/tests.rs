@@ -4,7 +4,7 @@ use std::io::Cursor;
 use std::path::Path;
 
 use super::super::index::Origin;
-use super::super::lookup;
+use super::super::lookup::{self, Known};
 use super::*;
 use crate::catalog::RemoteModel;
 use crate::error::ErrorKind;
@@ -49,7 +49,7 @@ fn read_all(text: &str, source: &str) -> Result<Vec<RemoteModel>> {
 
 fn find(text: &str, path: &str, version: Option<&str>) -> Result<RemoteModel> {
     let mut compiled = compiled(text, "")?;
-    lookup::find(&mut compiled, &identity(""), path, version, "here")
+    Known::of(&mut compiled)?.find(&identity(""), path, version, "here")
 }
 
 #[test]
