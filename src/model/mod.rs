@@ -24,6 +24,37 @@ pub(crate) use words::Words;
 /// The longest name of a model, in bytes: it leaves room for a version and files in the longest path of common systems.
 const MAX_NAME_BYTES: usize = 250;
 
+/// Compares, orders and hashes names by their texts: which numbers these have depends on the list that they are in.
+macro_rules! compare_by_parts {
+    ($name:ty) => {
+        impl PartialEq for $name {
+            fn eq(&self, other: &Self) -> bool {
+                self.parts() == other.parts()
+            }
+        }
+
+        impl Eq for $name {}
+
+        impl PartialOrd for $name {
+            fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+                Some(self.cmp(other))
+            }
+        }
+
+        impl Ord for $name {
+            fn cmp(&self, other: &Self) -> Ordering {
+                self.parts().cmp(&other.parts())
+            }
+        }
+
+        impl Hash for $name {
+            fn hash<H: Hasher>(&self, state: &mut H) {
+                self.parts().hash(state);
+            }
+        }
+    };
+}
+
 /// The name of a model without its version: `group/model`.
 ///
 /// ```
@@ -136,31 +167,7 @@ impl fmt::Debug for ModelName {
     }
 }
 
-impl PartialEq for ModelName {
-    fn eq(&self, other: &Self) -> bool {
-        self.parts() == other.parts()
-    }
-}
-
-impl Eq for ModelName {}
-
-impl PartialOrd for ModelName {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for ModelName {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.parts().cmp(&other.parts())
-    }
-}
-
-impl Hash for ModelName {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.parts().hash(state);
-    }
-}
+compare_by_parts!(ModelName);
 
 impl FromStr for ModelName {
     type Err = InvalidName;
@@ -255,31 +262,7 @@ impl fmt::Debug for ModelRef {
     }
 }
 
-impl PartialEq for ModelRef {
-    fn eq(&self, other: &Self) -> bool {
-        self.parts() == other.parts()
-    }
-}
-
-impl Eq for ModelRef {}
-
-impl PartialOrd for ModelRef {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for ModelRef {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.parts().cmp(&other.parts())
-    }
-}
-
-impl Hash for ModelRef {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.parts().hash(state);
-    }
-}
+compare_by_parts!(ModelRef);
 
 /// Serializes as `group`, `model` and `version`.
 impl Serialize for ModelRef {
