@@ -3,8 +3,8 @@
 # Truth:   It looks up which commits the name has, and removes each of them from the first repository of the cache that has it.
 #          A model that was renamed answers to both names, with the same commits, and has a folder in the cache for each: which
 #          of the two goes is chance, from one call to the next. With both named, one stays, and two are reported as
-#          deleted. `HFCacheInfo.delete_revisions` takes nothing but commits, so it cannot do better. Look at what is left, or
-#          remove the folder `models--…` itself, after a look at who else uses it.
+#          deleted. `HFCacheInfo.delete_revisions` takes nothing but commits, so it cannot do better. Look at what is left
+#          afterwards, or remove the folder `models--…` itself.
 # Version: huggingface_hub 2.4.0
 # Source:  huggingface_hub/cli/cache.py, the call of `delete_revisions`; utils/_cache_manager.py, `HFCacheInfo.delete_revisions`,
 #          which forgets a commit once a repository had it
