@@ -44,6 +44,10 @@
 //! }
 //! let fetched: u64 = report.pulled.iter().map(|pulled| pulled.bytes_fetched).sum();
 //! println!("{} bytes for {} models", fetched + report.bytes_archives, report.pulled.len());
+//!
+//! // What fails is in the report, and no error by itself. To make it one:
+//! let pulled = report.into_result()?;
+//! assert_eq!(pulled[0].model.to_string(), "digits/logistic v2");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!

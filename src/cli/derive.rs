@@ -55,6 +55,39 @@ pub trait Host {
 }
 
 /// The command tree as a field or variant of a derived parent; implements [`clap::Args`]. [`Host`] has an example.
+///
+/// A variant with arguments of its own flattens the tree; they stand before the command (`tool models --profile gpu list`):
+///
+/// ```
+/// use clap::Parser;
+/// use modelrack::Config;
+/// use modelrack::cli::{Host, ModelsArgs, Mount};
+///
+/// struct Tool;
+///
+/// impl Host for Tool {
+///     fn mount() -> Mount {
+///         Mount::new(Config::new("tool").registry_url("https://models.example.org"))
+///     }
+/// }
+///
+/// #[derive(Parser)]
+/// enum Cli {
+///     /// Find, fetch, check and remove models
+///     Models {
+///         /// Which machine the models are for
+///         #[arg(long)]
+///         profile: Option<String>,
+///         #[command(flatten)]
+///         models: ModelsArgs<Tool>,
+///     },
+/// }
+///
+/// let Cli::Models { profile, models } = Cli::try_parse_from(["tool", "models", "--profile", "gpu", "list"])?;
+/// assert_eq!(profile.as_deref(), Some("gpu"));
+/// # let _ = models;
+/// # Ok::<(), clap::Error>(())
+/// ```
 pub struct ModelsArgs<H> {
     matches: ArgMatches,
     host: PhantomData<fn() -> H>,

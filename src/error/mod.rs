@@ -393,6 +393,22 @@ impl Error {
         })
     }
 
+    /// Creates the error of models of which some failed, in order; that of the model if there was only one, and `None` if none
+    /// failed.
+    pub(crate) fn of_models(mut errors: Vec<Self>, of: usize, not_tried: usize) -> Option<Self> {
+        let failed = errors.len();
+        if failed == 0 || of == 1 {
+            return errors.pop();
+        }
+        let mut message = format!("{failed} of {of} models failed");
+        match not_tried {
+            0 => {}
+            1 => message += ", and 1 was not tried",
+            several => message += &format!(", and {several} were not tried"),
+        }
+        Some(ErrorKind::Several { message, errors }.into())
+    }
+
     pub(crate) fn internal(message: impl Into<String>) -> Self {
         let message = message.into();
         ErrorKind::Internal { message }.into()

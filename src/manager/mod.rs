@@ -289,7 +289,8 @@ pub trait Manager: Send + Sync + Debug {
         unsupported("plan_matching")
     }
 
-    /// Executes plans as they stand, several at once, with the options of the first. A pull that fails is listed in the report.
+    /// Executes plans as they stand, several at once, with the options of the first. A pull that fails is listed in the report,
+    /// which [`into_result`](MatchingReport::into_result) makes an error.
     /// Models of one commit come from its archive if that takes less than file by file.
     ///
     /// [`Manager::plan_matching`] has an example.
@@ -476,7 +477,7 @@ pub trait Manager: Send + Sync + Debug {
     /// returned. [`LockReport`] has an example.
     ///
     /// # Errors
-    /// Those of [`Manager::remote_detail`] for a model that is named; [`ErrorKind::Registry`] if the file is no lock;
+    /// Those of [`Manager::remote_detail`] for a model that is named; [`ErrorKind::UnusableLock`] if the file is no lock;
     /// [`ErrorKind::InvalidArgument`] for an update of a model that is not in it.
     fn lock(&self, options: &LockOptions) -> Result<LockReport> {
         unsupported("lock")
@@ -501,7 +502,7 @@ pub trait Manager: Send + Sync + Debug {
     }
 
     /// Pulls exactly what a lock says. The same as [`Manager::plan_locked`] and [`Manager::execute_all`]; [`LockReport`] has an
-    /// example.
+    /// example. A pull that fails is listed in the report, which [`into_result`](MatchingReport::into_result) makes an error.
     ///
     /// # Errors
     /// Those of [`Manager::plan_locked`] and [`Manager::execute_all`].
@@ -512,7 +513,8 @@ pub trait Manager: Send + Sync + Debug {
     /// Copies versions of any source into one registry, which others pull from as from any other, and fetches nothing that is there.
     /// [`MirrorReport`] has an example, and the [`mirror`](crate::mirror) module says what stays the same.
     ///
-    /// What fails of one model is in the report, and the others are mirrored. A target that takes nothing more, because its disk is
+    /// What fails of one model is in the report, which [`into_result`](MirrorReport::into_result) makes an error, and the others
+    /// are mirrored. A target that takes nothing more, because its disk is
     /// full or its bucket gone, is in the report as well, at the model that it did not take; the next ones are not tried.
     ///
     /// # Errors

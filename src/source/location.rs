@@ -1,5 +1,6 @@
 //! Where a registry is that is read.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -22,6 +23,9 @@ use crate::url::{Url, percent_decode, without_login};
 ///
 /// let place = RegistryLocation::parse("https://models.example.org")?;
 /// assert_eq!(place.to_string(), "https://models.example.org/");
+/// // What a variable of the environment says, or a path that is known to be one:
+/// let place = RegistryLocation::parse(std::ffi::OsString::from("s3://models-bucket/prefix"))?;
+/// let folder = RegistryLocation::from(std::path::PathBuf::from("public"));
 /// assert!(RegistryLocation::parse("ftp://example.org").is_err());
 /// # Ok::<(), modelrack::Error>(())
 /// ```
@@ -43,7 +47,11 @@ impl RegistryLocation {
     ///
     /// # Errors
     /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for other URLs.
-    pub fn parse(text: &str) -> Result<Self> {
+    pub fn parse(text: impl AsRef<OsStr>) -> Result<Self> {
+        let path = Path::new(text.as_ref());
+        let Some(text) = path.to_str() else {
+            return Ok(path.into());
+        };
         if let Some(layout) = text.strip_prefix("oci-layout:") {
             let path = layout.strip_prefix("//").unwrap_or(layout);
             if path.is_empty() {
@@ -130,6 +138,12 @@ fn url_of(path: &Path) -> Result<Url> {
 impl From<&Path> for RegistryLocation {
     fn from(path: &Path) -> Self {
         Self(Place::File(path.to_owned()))
+    }
+}
+
+impl From<PathBuf> for RegistryLocation {
+    fn from(path: PathBuf) -> Self {
+        Self(Place::File(path))
     }
 }
 

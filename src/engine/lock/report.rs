@@ -157,7 +157,8 @@ impl Serialize for LockEntry {
 ///     }
 /// }
 /// assert!(!report.is_stale());
-/// manager.pull_locked(&LockedOptions::default().file(&path))?;
+/// let pulled = manager.pull_locked(&LockedOptions::default().file(&path))?.into_result()?;
+/// assert_eq!(pulled.len(), report.entries.len());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Default, Serialize)]

@@ -50,6 +50,19 @@ pub struct FailedPull {
     pub error: Error,
 }
 
+impl MatchingReport {
+    /// Returns the pulls, if none failed. The [module documentation](crate::pull) has an example.
+    ///
+    /// # Errors
+    /// That of the pull, if there was only one; else [`ErrorKind::Several`], which counts those that failed.
+    pub fn into_result(self) -> Result<Vec<PullReport>> {
+        let of = self.pulled.len() + self.failed.len();
+        let errors = self.failed.into_iter().map(|failed| failed.error);
+        let failed = Error::of_models(errors.collect(), of, 0);
+        failed.map_or(Ok(self.pulled), Err)
+    }
+}
+
 impl FailedPull {
     /// Creates the entry of a failed pull, for implementations of [`Manager`](crate::Manager); the [module
     /// documentation](crate::pull) has an example.

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::chosen::{Chosen, There};
 use crate::digest::Digest;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::model::ModelRef;
 use crate::publish::{PublishTarget, WrittenVersion};
 
@@ -123,6 +123,32 @@ impl MirrorReport {
             not_tried: Vec::new(),
             bytes_archives: 0,
         }
+    }
+
+    /// Returns the versions that are in the mirror, if nothing failed.
+    ///
+    /// ```
+    /// use modelrack::Manager;
+    /// use modelrack::mirror::{MirrorOptions, PublishTarget};
+    ///
+    /// # let (folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+    /// # let to = PublishTarget::from(folder.path().join("models"));
+    /// let options = MirrorOptions::default().models(["digits/logistic v1".parse()?, "digits/nosuch".parse()?]);
+    /// let report = manager.mirror(&to, &options)?;
+    /// assert_eq!((report.versions.len(), report.failed.len()), (1, 1));
+    /// assert_eq!(report.into_result().unwrap_err().to_string(), "1 of 2 models failed");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// That of the model, if there was only one; else [`ErrorKind::Several`](crate::ErrorKind::Several), which counts those that
+    /// failed.
+    pub fn into_result(self) -> Result<Vec<MirroredVersion>> {
+        let not_tried = self.not_tried.len();
+        let of = self.versions.len() + self.failed.len() + not_tried;
+        let errors = self.failed.into_iter().map(|failed| failed.error);
+        let failed = Error::of_models(errors.collect(), of, not_tried);
+        failed.map_or(Ok(self.versions), Err)
     }
 
     /// Returns how much came from the sources, or would at most.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::report::PublishReport;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
 /// What became of each of several models, as [`Project::publish_each`](crate::project::Project::publish_each) returns it.
 ///
@@ -55,21 +55,10 @@ impl PublishSummary {
     /// Returns what was published, if nothing failed.
     ///
     /// # Errors
-    /// That of the model, if there was only one; else [`Several`](ErrorKind::Several), which counts those that failed.
+    /// That of the model, if there was only one; else [`Several`](crate::ErrorKind::Several), which counts those that failed.
     pub fn into_result(self) -> Result<Vec<PublishReport>> {
-        let mut errors: Vec<Error> = self.failed.into_iter().map(|failed| failed.error).collect();
-        match (errors.len(), self.of) {
-            (0, _) => Ok(self.models),
-            (_, 1) => Err(errors.remove(0)),
-            (failed, of) => {
-                let mut message = format!("{failed} of {of} models failed");
-                match self.not_tried.len() {
-                    0 => {}
-                    1 => message += ", and 1 was not tried",
-                    several => message += &format!(", and {several} were not tried"),
-                }
-                Err(ErrorKind::Several { message, errors }.into())
-            }
-        }
+        let errors = self.failed.into_iter().map(|failed| failed.error);
+        let failed = Error::of_models(errors.collect(), self.of, self.not_tried.len());
+        failed.map_or(Ok(self.models), Err)
     }
 }

@@ -131,6 +131,7 @@ fn a_copy_that_is_damaged_comes_from_a_source_after_all() {
         error.contains("the copy of ") && error.contains(" is damaged"),
         "{error}"
     );
+    assert_eq!(chain(&report.into_result().unwrap_err()), error);
     assert_eq!(other.listed().0, ["g/m v1"]);
 }
 
