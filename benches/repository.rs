@@ -7,7 +7,7 @@
 //! | `zip` | one model, then all, out of a release's zip of 100 MB, in ranges and from a server without them |
 //! | `directory` | one model of ten files out of a release's zip of 100,000 |
 //! | `archive` | all models of a commit through its archive, beside file by file |
-//! | `registry` | sync, list, search and look up 10,000 models of 100,000 files; sync beside a typed parse alone |
+//! | `registry` | sync, list, search, look up and lock of 10,000 models of 100,000 files; sync beside a typed parse alone |
 //! | `make` | making a registry of 5,190 files of 77 MB in a folder, beside two threads that hash them |
 //!
 //! The host is in this process, so that it counts what went over the network; what is timed runs in processes of its
@@ -40,6 +40,7 @@ use hosted::{
     release_of_many, small_files, write_models,
 };
 use machine::{Machine, manager, sync, timed};
+use modelrack::lock::LockOptions;
 use modelrack::project::{MakeOptions, MakeOrigin, Project};
 use modelrack::{
     Config, Digest, Manager, ModelAddress, ModelManager, ModelPattern, PullOptions, RemoteOptions,
@@ -104,6 +105,7 @@ fn play(name: &str, arguments: &[String]) -> Result<()> {
         ("pull-all", [url, home]) => timed(|| pull_all(&manager(url, home))),
         ("list", [url, home]) => timed(|| list(&manager(url, home))),
         ("search", [url, home, query]) => timed(|| search(&manager(url, home), query)),
+        ("lock", [url, home, count]) => timed(|| lock(&manager(url, home), home, count.parse()?)),
         ("look-up", [url, home, model]) => timed(|| look_up(&manager(url, home), model)),
         ("make", [models, output]) => timed(|| make_registry(models, output)),
         ("hash", [models]) => timed(|| hash_all(Path::new(models))),
@@ -311,6 +313,14 @@ fn registry(arguments: &Arguments, folder: &Folder) -> Result<()> {
             table.row("  peak memory", &mebibytes(peak), "");
         }
     }
+    let locked = arguments.size(1000, 100);
+    let count = locked.to_string();
+    let mut locking = Series::new();
+    for _ in 0..arguments.runs(5) {
+        let numbers = machine.run(&["lock", &count], locked)?;
+        locking.add(numbers.need("process_seconds")?);
+    }
+    table.row(&format!("lock {locked} models"), &locking.times(), "");
     table.print();
     Ok(())
 }
@@ -412,6 +422,15 @@ fn list(manager: &ModelManager) -> Result<usize> {
 fn search(manager: &ModelManager, query: &str) -> Result<usize> {
     let options = SearchOptions::default().remote(true).offline(true);
     Ok(manager.search(query, &options)?.remote.len())
+}
+
+/// Locks the first models of the registry.
+fn lock(manager: &ModelManager, home: &str, count: usize) -> Result<usize> {
+    let models = (0..count).map(|model| address(&format!("models/{}", model_path(model))));
+    let options = LockOptions::default()
+        .models(models.collect::<Result<Vec<_>>>()?)
+        .file(Path::new(home).join("models.lock"));
+    Ok(manager.lock(&options)?.entries.len())
 }
 
 fn look_up(manager: &ModelManager, model: &str) -> Result<usize> {

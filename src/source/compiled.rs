@@ -32,7 +32,7 @@ use crate::digest::{Digest, Hasher};
 use crate::error::{BoxError, Error, ErrorKind, IoContext, Result};
 use crate::model::{ModelRef, Words};
 
-pub(crate) use names::Names;
+pub(crate) use names::Known;
 pub(crate) use write::Compiler;
 
 /// Other versions of this crate may write another one.

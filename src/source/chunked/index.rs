@@ -127,7 +127,7 @@ impl Index {
         let origin = self.origin_of(&self.cache.open()?);
         let mut kept = self.known.lock();
         if let Some(known) = &*kept
-            && known.origin == origin
+            && known.head.origin == origin
             && origin.document.is_some()
         {
             return Ok(known.clone());

@@ -7,18 +7,11 @@ use super::index::Origin;
 use super::wire::{LeftOut, Rest};
 use crate::catalog::RemoteModel;
 use crate::error::{Error, Result};
-use crate::near::nearest;
-use crate::relpath::below;
-use crate::source::compiled::{Compiled, Names, Row};
+use crate::source::compiled::{self, Row};
 use crate::source::{Identity, choose_version};
 
-/// What is kept of an index for who finds one model after another: reading it takes as long as finding a thousand.
-#[derive(Debug)]
-pub(super) struct Known {
-    pub(super) origin: Origin,
-    names: Names,
-    rest: Rest,
-}
+/// What is kept of an index.
+pub(super) type Known = compiled::Known<Origin, Rest>;
 
 /// What a row offers, of the source with this key.
 pub(super) fn remote(source: &Arc<str>, row: Row) -> RemoteModel {
@@ -30,14 +23,6 @@ pub(super) fn remote(source: &Arc<str>, row: Row) -> RemoteModel {
 }
 
 impl Known {
-    pub(super) fn of(compiled: &mut Compiled<Origin>) -> Result<Self> {
-        Ok(Self {
-            origin: compiled.head.origin.clone(),
-            names: compiled.names()?,
-            rest: compiled.rest()?,
-        })
-    }
-
     /// Finds the version that is asked for, or the only one; `location` names the index in errors.
     pub(super) fn find(
         &self,
@@ -71,13 +56,5 @@ impl Known {
         let place = offered.iter().position(|version| *version == chosen);
         let row = versions.swap_remove(place.unwrap_or_default());
         Ok(remote(&identity.key.as_str().into(), row))
-    }
-
-    /// The paths of models that come near.
-    fn near(&self, identity: &Identity, path: &str) -> Vec<String> {
-        let models = self.names.models().into_iter();
-        let models = models.map(|(group, model)| identity.path_in(below(group, model)));
-        let paths: Vec<String> = models.collect();
-        nearest(path, paths.iter().map(String::as_str))
     }
 }

@@ -3,10 +3,51 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{Compiled, ROW_BYTES, Record, Row, damaged, read_words};
+use serde::de::DeserializeOwned;
+use tracing::debug;
+
+use super::{Compiled, Head, ROW_BYTES, Record, Row, damaged, read_words};
 use crate::catalog::RemoteMetadata;
+use crate::digest::Digest;
 use crate::error::Result;
 use crate::model::Words;
+use crate::near::nearest;
+use crate::relpath::below;
+use crate::source::Identity;
+
+/// What is kept of a compiled registry for who finds one model after another: reading it takes as long as finding a thousand.
+/// `R` is what its kind of source needs beside the models.
+#[derive(Debug)]
+pub(crate) struct Known<O, R> {
+    pub(crate) head: Head<O>,
+    pub(crate) names: Names,
+    pub(crate) rest: R,
+}
+
+impl<O: Clone, R: DeserializeOwned> Known<O, R> {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// Those of [`Compiled::rows`].
+    pub(crate) fn of(compiled: &mut Compiled<O>) -> Result<Self> {
+        debug!(path = %compiled.path.display(), "reading a compiled registry");
+        Ok(Self {
+            head: compiled.head.clone(),
+            names: compiled.names()?,
+            rest: compiled.rest()?,
+        })
+    }
+}
+
+impl<O, R> Known<O, R> {
+    /// The paths of models that come near.
+    pub(crate) fn near(&self, identity: &Identity, path: &str) -> Vec<String> {
+        let models = self.names.models().into_iter();
+        let models = models.map(|(group, model)| identity.path_in(below(group, model)));
+        let paths: Vec<String> = models.collect();
+        nearest(path, paths.iter().map(String::as_str))
+    }
+}
 
 /// All models, as they lie in the file: a row is made when it is asked for.
 #[derive(Debug)]
@@ -54,6 +95,30 @@ impl Names {
         found.map(|bytes| self.row(bytes)).collect()
     }
 
+    /// Returns the only model in a folder; none if there are several.
+    ///
+    /// # Errors
+    /// Those of [`Names::versions_of`].
+    pub(crate) fn only_in(&self, root: &str) -> Result<Option<Row>> {
+        let is_there = |bytes: &&[u8; ROW_BYTES]| {
+            let [_, _, _, number, ..] = Record::decode(bytes).words;
+            self.word(number) == root
+        };
+        let mut found = self.records().iter().filter(is_there);
+        let only = found.next().filter(|_| found.next().is_none());
+        only.map(|bytes| self.row(bytes)).transpose()
+    }
+
+    /// Returns the first version whose manifest has a digest.
+    ///
+    /// # Errors
+    /// Those of [`Names::versions_of`].
+    pub(crate) fn with_digest(&self, digest: Digest) -> Result<Option<Row>> {
+        let mut records = self.records().iter();
+        let found = records.find(|bytes| Record::decode(bytes).digest == digest);
+        found.map(|bytes| self.row(bytes)).transpose()
+    }
+
     /// The groups and names of all models, in order, each once.
     pub(crate) fn models(&self) -> Vec<(&str, &str)> {
         let mut models: Vec<_> = self.records().iter().map(|it| self.model(it)).collect();
@@ -67,8 +132,11 @@ impl Names {
 
     fn model(&self, bytes: &[u8; ROW_BYTES]) -> (&str, &str) {
         let [group, model, ..] = Record::decode(bytes).words;
-        let word = |number: u32| number.checked_sub(1).map_or("", |at| self.words.get(at));
-        (word(group), word(model))
+        (self.word(group), self.word(model))
+    }
+
+    fn word(&self, number: u32) -> &str {
+        number.checked_sub(1).map_or("", |at| self.words.get(at))
     }
 
     fn row(&self, bytes: &[u8; ROW_BYTES]) -> Result<Row> {

@@ -21,6 +21,9 @@ pub(crate) type Head = compiled::Head<Origin>;
 
 pub(crate) type Cached = Compiled<Origin>;
 
+/// What is kept of a registry.
+pub(crate) type Known = compiled::Known<Origin, Rest>;
+
 /// Where a registry came from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Origin {

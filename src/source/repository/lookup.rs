@@ -4,12 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Repository;
-use super::index::{self, Cached, Head, Rest};
+use super::index::{self, Cached, Head, Known, Rest};
 use crate::catalog::registry::{CachedRegistry, Example, RegistryMode, RemoteListing};
 use crate::catalog::{Pin, RemoteModel};
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::Manifest;
-use crate::near::nearest;
 use crate::source::cache::{RegistryCache, cached_refs};
 use crate::source::compiled::Row;
 use crate::source::{ListFilter, Source};
@@ -29,6 +28,20 @@ impl Repository {
     pub(super) fn synced(&self, reference: &str) -> Result<Cached> {
         let missing = || self.not_synced(vec![reference.to_owned()]);
         self.cached(reference)?.ok_or_else(missing)
+    }
+
+    /// Reads what it takes to find models in a cached registry, unless it is known.
+    fn known(&self, cached: &mut Cached) -> Result<Arc<Known>> {
+        let mut kept = self.known.lock();
+        // The head has the digests of all that is read, so that it tells every other registry apart.
+        if let Some(known) = kept.get(&cached.head.origin.reference)
+            && known.head == cached.head
+        {
+            return Ok(known.clone());
+        }
+        let known = Arc::new(Known::of(cached)?);
+        kept.insert(cached.head.origin.reference.clone(), known.clone());
+        Ok(known)
     }
 
     /// Whether a cached registry belongs to what the configuration says now, or to a repository that was synced in its
@@ -75,12 +88,12 @@ impl Repository {
         let Some(reference) = version else {
             return self.look_up_anywhere(path);
         };
-        let mut cached = self.synced(reference)?;
-        match self.take(models(&mut cached)?, path) {
-            Ok(row) => Ok(self.remote(&cached.head, row)),
-            Err(near) => {
-                self.refuse_left_out(&mut cached, path)?;
-                Err(self.at_other_refs(path, reference, near))
+        let known = self.known(&mut self.synced(reference)?)?;
+        match self.row_of(&known, path)? {
+            Some(row) => Ok(self.remote(&known.head, row)),
+            None => {
+                self.refuse_left_out(&known, path)?;
+                Err(self.at_other_refs(path, reference, known.near(&self.identity, path)))
             }
         }
     }
@@ -89,8 +102,8 @@ impl Repository {
     fn at_other_refs(&self, path: &str, reference: &str, near: Vec<String>) -> Error {
         let has_it = |reference: &String| {
             let cached = self.cached(reference).ok().flatten();
-            let rows = cached.and_then(|mut cached| models(&mut cached).ok());
-            rows.is_some_and(|rows| self.take(rows, path).is_ok())
+            let known = cached.and_then(|mut cached| self.known(&mut cached).ok());
+            known.is_some_and(|known| matches!(self.row_of(&known, path), Ok(Some(_))))
         };
         let refs: Vec<String> = self.refs().into_iter().filter(has_it).collect();
         if refs.is_empty() {
@@ -105,10 +118,10 @@ impl Repository {
     }
 
     /// Says why a registry does not offer a model that it lists.
-    fn refuse_left_out(&self, cached: &mut Cached, path: &str) -> Result<()> {
-        match cached.rest::<Rest>()?.left_out.remove(path) {
+    fn refuse_left_out(&self, known: &Known, path: &str) -> Result<()> {
+        match known.rest.left_out.get(path) {
             Some(reason) => {
-                let location = format!("{}@{}", self.label(), cached.head.origin.reference);
+                let location = format!("{}@{}", self.label(), known.head.origin.reference);
                 let message = format!("model '{}': {reason}", self.identity.full_name(path));
                 Err(Error::registry(location, message))
             }
@@ -122,13 +135,16 @@ impl Repository {
         let mut left_out = Ok(());
         for reference in self.refs() {
             match self.cached(&reference)? {
-                Some(mut cached) => match self.take(models(&mut cached)?, path) {
-                    Ok(row) => found.push(self.remote(&cached.head, row)),
-                    Err(names) => {
-                        near.extend(names);
-                        left_out = left_out.and_then(|()| self.refuse_left_out(&mut cached, path));
+                Some(mut cached) => {
+                    let known = self.known(&mut cached)?;
+                    match self.row_of(&known, path)? {
+                        Some(row) => found.push(self.remote(&known.head, row)),
+                        None => {
+                            near.extend(known.near(&self.identity, path));
+                            left_out = left_out.and_then(|()| self.refuse_left_out(&known, path));
+                        }
                     }
-                },
+                }
                 None if self.expects(&reference) => missing.push(reference),
                 None => {}
             }
@@ -168,7 +184,8 @@ impl Repository {
                 let Some(mut cached) = cached else {
                     return Ok(self.expects(&reference));
                 };
-                for row in models(&mut cached)? {
+                let rows = cached.rows()?.collect::<Result<Vec<Row>>>()?;
+                for row in rows {
                     listing.models.push(self.remote(&cached.head, row));
                 }
                 Ok(false)
@@ -228,9 +245,8 @@ impl Repository {
             return Manifest::parse_listing(json, cached.path().display());
         }
         // It was found in another state of the registry, or is installed.
-        let mut rows = models(&mut cached)?.into_iter();
-        let place = rows.find(|row| row.digest == digest);
-        let place = place.and_then(|row| row.place).ok_or_else(|| {
+        let row = self.known(&mut cached)?.names.with_digest(digest)?;
+        let place = row.and_then(|row| row.place).ok_or_else(|| {
             let message = format!("the registry now has another state of {}", model.model);
             Error::registry(self.label(), message)
         })?;
@@ -257,29 +273,14 @@ impl Repository {
         cached.map_or(u64::MAX, |cached| cached.head.files as u64)
     }
 
-    /// Takes the row of a name, or of a path as it is in the repository; else the names that come near.
-    fn take(&self, mut rows: Vec<Row>, path: &str) -> Result<Row, Vec<String>> {
+    /// The row of a name, or of a path as it is in the repository.
+    fn row_of(&self, known: &Known, path: &str) -> Result<Option<Row>> {
         let name = self.identity.full_name(path);
-        let name = name.rsplit_once('/').unwrap_or(("", &name));
-        let by_name =
-            rows.binary_search_by(|Row { model, .. }| (model.group(), model.model()).cmp(&name));
-        let by_path = || {
-            let mut all = rows.iter();
-            let at = all.position(|row| *row.root == *path && !path.is_empty())?;
-            all.all(|row| *row.root != *path).then_some(at)
-        };
-        if let Some(at) = by_name.ok().or_else(by_path) {
-            return Ok(rows.swap_remove(at));
+        let (group, model) = name.rsplit_once('/').unwrap_or(("", &name));
+        // The registry of a ref has one version of each.
+        match known.names.versions_of(group, model)?.pop() {
+            None if !path.is_empty() => known.names.only_in(path),
+            row => Ok(row),
         }
-        let names: Vec<String> = rows
-            .iter()
-            .map(|row| self.identity.path_of(&row.model))
-            .collect();
-        Err(nearest(path, names.iter().map(String::as_str)))
     }
-}
-
-/// All models of a cached registry, in the order of names.
-fn models(cached: &mut Cached) -> Result<Vec<Row>> {
-    cached.rows()?.collect()
 }

@@ -13,7 +13,7 @@ pub(crate) mod place;
 pub(crate) mod refs;
 mod sync;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -26,12 +26,14 @@ use crate::digest::is_commit_id;
 use crate::error::{Error, ErrorKind, Result, chain};
 use crate::http::call::Call;
 use crate::manifest::Manifest;
+use crate::mutex::Mutex;
 use crate::relpath::below;
 use crate::source::discovered::DiscoveredRegistry;
 use crate::source::places::Places;
 use crate::source::zips::{OpenedZips, Opening, drop_kept};
 use crate::source::{Context, Identity, ListFilter, Prefetched, Route, Source, SyncRequest};
 
+use index::Known;
 use place::RepositoryPlace;
 
 /// How repositories become sources.
@@ -48,6 +50,8 @@ struct Repository {
     is_of_any_server: bool,
     cache_dir: PathBuf,
     zips: OpenedZips,
+    /// What was read last of the registry of each ref to find a model.
+    known: Mutex<HashMap<String, Arc<Known>>>,
 }
 
 impl Repository {
@@ -59,6 +63,7 @@ impl Repository {
             is_of_any_server: false,
             cache_dir: context.cache_dir.clone(),
             zips: OpenedZips::default(),
+            known: Mutex::default(),
         }
     }
 
@@ -71,6 +76,7 @@ impl Repository {
             is_of_any_server: self.is_of_any_server,
             cache_dir: self.cache_dir.clone(),
             zips: OpenedZips::default(),
+            known: Mutex::default(),
         })
     }
 }

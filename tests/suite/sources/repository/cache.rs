@@ -1,5 +1,6 @@
 //! What was synced, on disk: several refs, lookups without the network, clearing.
 
+use modelrack::lock::LockOptions;
 use modelrack::remote::ClearPlan;
 use modelrack::{ClearOptions, Manager, PullOptions, RemoteOptions, SearchOptions, SyncOptions};
 
@@ -7,6 +8,7 @@ use super::{Host, offered, refs_key, sync, sync_with, tree, tree_of};
 use crate::sources::repository::models::ModelsToml;
 use crate::support::address;
 use crate::support::disk::names_in;
+use crate::support::log::logged;
 
 #[test]
 fn a_lookup_opens_no_socket() {
@@ -36,6 +38,40 @@ fn a_lookup_opens_no_socket() {
     assert_eq!(manager.search("keating", &search).unwrap().remote.len(), 1);
     manager.plan_clear(&ClearOptions::default()).unwrap();
     assert_eq!(host.forge.server().connections(), 0);
+}
+
+#[test]
+fn a_registry_is_read_once_for_many_models() {
+    let host = Host::new();
+    let manager = host.manager(&["develop"]);
+    sync(&manager);
+    let options = RemoteOptions::default();
+    let (found, log) = logged(|| {
+        let models = offered(&manager).into_iter();
+        let models = models.map(|model| address(&model));
+        let lock = LockOptions::default()
+            .models(models)
+            .file(host.rack.temp.path().join("models.lock"));
+        (
+            manager.lock(&lock).unwrap().entries.len(),
+            manager
+                .get_remote(&address("mf6/test/ex-gwf-twri02"), &options)
+                .is_err(),
+        )
+    });
+    assert_eq!(found, (3, true));
+    assert_eq!(log.matches("reading a compiled registry").count(), 1);
+
+    // A registry that comes in its place is read again.
+    let later = tree_of(ModelsToml::new().model("ex-gwf-twri02", &[]));
+    host.repo.commit("develop", later);
+    sync(&manager);
+    manager
+        .get_remote(&address("mf6/test/ex-gwf-twri02"), &options)
+        .unwrap();
+    manager
+        .get_remote(&address("mf6/test/ex-gwf-twri01"), &options)
+        .unwrap_err();
 }
 
 #[test]
