@@ -490,22 +490,6 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_may_not_be_read_is_on_no_server() {
-        let url = crate::url::Url::parse("file:///srv/models/models.json").unwrap();
-        let error = Error::from(ErrorKind::Authentication {
-            url: url.into(),
-            failure: AuthFailure::Forbidden,
-            token_variable: None,
-            token_origin: None,
-            registry: None,
-            reason: None,
-            looked_at: Vec::new(),
-        });
-        let said = "no permission to read the file (file:///srv/models/models.json)";
-        assert_eq!(chain(&error), said);
-    }
-
-    #[test]
     fn an_error_stays_small() {
         assert!(
             size_of::<Error>() <= size_of::<usize>(),

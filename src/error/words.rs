@@ -247,9 +247,6 @@ impl fmt::Display for ErrorKind {
                             write!(f, " with the login of {origin}")?;
                         }
                     }
-                    AuthFailure::Forbidden if url.scheme() == Scheme::File => {
-                        f.write_str("no permission to read the file")?;
-                    }
                     AuthFailure::Forbidden => {
                         f.write_str("the server denies access, or the file does not exist")?;
                     }

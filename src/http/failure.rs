@@ -1,5 +1,7 @@
 //! Why a request failed, and whether to try again.
 
+use std::path::Path;
+
 use super::GetOptions;
 use super::retry::Fault;
 use crate::error::{AuthFailure, BoxError, Error, ErrorKind};
@@ -77,21 +79,29 @@ impl Failure {
     }
 }
 
-/// Returns whether another server may do better.
-pub(super) fn is_of_the_server(error: &Error) -> bool {
-    matches!(
-        error.kind(),
+/// Returns whether another mirror may do better than this one, rather than that this machine cannot keep what comes.
+pub(super) fn is_of_the_mirror(url: &Url, error: &Error) -> bool {
+    let is_of_the_file = |path: &Path| {
+        let file = url.to_file_path();
+        file.is_some_and(|file| file.starts_with(path))
+    };
+    match error.kind() {
+        // A file that is read from below a `file://` URL, or the tar that it is in.
+        ErrorKind::Permission { path, .. } | ErrorKind::Storage { path, .. } => {
+            is_of_the_file(path)
+        }
         ErrorKind::Network { .. }
-            | ErrorKind::RateLimited { .. }
-            | ErrorKind::Authentication { .. }
-            | ErrorKind::Certificate { .. }
-            | ErrorKind::Tls { .. }
-            | ErrorKind::Proxy { .. }
-            | ErrorKind::HashMismatch { .. }
-            | ErrorKind::SizeMismatch { .. }
-            | ErrorKind::Registry { .. }
-            | ErrorKind::WebPage { .. }
-    )
+        | ErrorKind::RateLimited { .. }
+        | ErrorKind::Authentication { .. }
+        | ErrorKind::Certificate { .. }
+        | ErrorKind::Tls { .. }
+        | ErrorKind::Proxy { .. }
+        | ErrorKind::HashMismatch { .. }
+        | ErrorKind::SizeMismatch { .. }
+        | ErrorKind::Registry { .. }
+        | ErrorKind::WebPage { .. } => true,
+        _ => false,
+    }
 }
 
 pub(crate) fn network(

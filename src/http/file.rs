@@ -2,15 +2,20 @@
 //!
 //! What is in a tar has a URL as well, that of the tar followed by its name there: a registry may be in one file.
 
+use std::convert::Infallible;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::Path;
 
+use crate::error::{Error, IoContext};
 use crate::http::tars::{OpenDocument, Tars};
 use crate::http::transport::{Request, Response, TransportError};
 
-/// Opens the file of a URL: 200 with its bytes, 206 with a range, 404 if it does not exist, 403 without permission.
+/// Opens the file of a URL: 200 with its bytes, 206 with a range, 404 if it does not exist.
+///
+/// # Errors
+/// That of the file system where there is something that cannot be read: no server refuses it.
 pub(crate) fn get(
     request: &Request<'_>,
     range: Option<&Range<u64>>,
@@ -27,15 +32,15 @@ pub(crate) fn get(
     let (mut file, content) = match opened {
         Ok(document) => document,
         Err(error) if is_missing(&error) => return Ok(empty(404)),
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(empty(403)),
-        Err(error) => return Err(unreadable(error)),
+        Err(error) => return Err(unreadable(error, &path)),
     };
     let len = content.end - content.start;
     let part = range.filter(|range| range.end <= len);
     let wanted = part.cloned().unwrap_or(0..len);
     let length = wanted.end.saturating_sub(wanted.start);
     let start = content.start.saturating_add(wanted.start);
-    file.seek(SeekFrom::Start(start)).map_err(unreadable)?;
+    let sought = file.seek(SeekFrom::Start(start));
+    sought.map_err(|error| unreadable(error, &path))?;
     let body = file.take(length);
     let content_length = ("content-length", length.to_string());
     Ok(match part {
@@ -77,10 +82,36 @@ fn response(status: u16, headers: &[(&str, String)], body: impl Read + Send + 's
     }
 }
 
-pub(super) fn unreadable(error: io::Error) -> TransportError {
+fn unreadable(error: io::Error, path: &Path) -> TransportError {
+    match Err::<Infallible, _>(error).at("read", path) {
+        Err(error) => refused(error),
+    }
+}
+
+/// Hands an error of ours through the transport, out of which it comes itself.
+pub(super) fn refused(error: Error) -> TransportError {
     TransportError {
         message: "cannot read the file".into(),
         transient: false,
         source: Some(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_not_be_read_is_refused_by_the_disk() {
+        for (kind, code) in [
+            (io::ErrorKind::PermissionDenied, "PERMISSION_ERROR"),
+            (io::ErrorKind::Other, "STORAGE_ERROR"),
+        ] {
+            let failed = unreadable(kind.into(), Path::new("models.json"));
+            assert!(!failed.transient);
+            let error = failed.source.unwrap().downcast::<Error>().unwrap();
+            assert_eq!(error.code(), code);
+            assert_eq!(error.path(), Some(Path::new("models.json")));
+        }
     }
 }

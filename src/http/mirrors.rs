@@ -6,7 +6,7 @@ use tracing::debug;
 
 #[cfg(feature = "author")]
 use super::GetOptions;
-use super::failure::is_of_the_server;
+use super::failure::is_of_the_mirror;
 use super::retry::{self, Fault, decide};
 use super::{Client, Failure};
 use crate::error::{Error, ErrorKind, Result};
@@ -43,7 +43,7 @@ impl Client {
                     return Err(ErrorKind::Cancelled.into());
                 }
                 // A full disk, for example, would fail with every mirror.
-                if !is_of_the_server(&error) {
+                if !is_of_the_mirror(url, &error) {
                     return Err(error);
                 }
                 // What is on this machine stays what it is.

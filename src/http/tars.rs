@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::archive::tar::TarMembers;
-use crate::error::{Error, IoContext, Result};
+use crate::error::{IoContext, Result};
+use crate::http::file::refused;
 use crate::http::transport::TransportError;
 use crate::mutex::Mutex;
 use crate::platform::file_number;
@@ -68,13 +69,4 @@ impl Tars {
 fn state(metadata: &Metadata) -> Option<State> {
     let written = metadata.modified().ok()?;
     Some((file_number(metadata)?, written, metadata.len()))
-}
-
-/// The error itself comes out of the transport.
-fn refused(error: Error) -> TransportError {
-    TransportError {
-        message: "cannot read the tar".into(),
-        transient: false,
-        source: Some(error.into()),
-    }
 }

@@ -26,6 +26,11 @@ pub(super) fn about_machine(session: &Session, kind: &ErrorKind) -> Option<Strin
         ErrorKind::InsufficientSpace { .. } => format!(
             "free some space with '{path} remove' or '{path} prune', or set {folder} to another place"
         ),
+        ErrorKind::Permission { action, path, .. }
+            if *action == "read" && !is_ours(session, path) =>
+        {
+            "ask whoever owns it for permission to read it".into()
+        }
         ErrorKind::Permission { path, .. } if is_registry || is_of_user(session, path) => {
             "choose a folder that you may write to".into()
         }
@@ -37,11 +42,15 @@ pub(super) fn about_machine(session: &Session, kind: &ErrorKind) -> Option<Strin
     })
 }
 
-/// Whether a path is one that the user named to write to, rather than one of the store or of the cached registries, which
-/// variables move.
+/// Whether a path is one that the user named to write to.
 fn is_of_user(session: &Session, path: &Path) -> bool {
+    matches!(session.verb, "copy" | "lock" | "mirror") && !is_ours(session, path)
+}
+
+/// Whether a path is one of the store or of the cached registries, which variables move.
+fn is_ours(session: &Session, path: &Path) -> bool {
     let is_ours = |settings: Settings| {
         path.starts_with(settings.store_dir) || path.starts_with(settings.cache_dir)
     };
-    matches!(session.verb, "copy" | "lock" | "mirror") && !session.settings().is_some_and(is_ours)
+    session.settings().is_some_and(is_ours)
 }

@@ -490,6 +490,16 @@ fn hints_name_a_place_of_the_user_rather_than_the_variables_of_the_store() {
             );
         }
     }
+    let unreadable = ErrorKind::Permission {
+        action: "read",
+        path: PathBuf::from("elsewhere"),
+        source: io::ErrorKind::PermissionDenied.into(),
+    };
+    let mount = mount(&rack).manager(Recording::failing(unreadable.into()));
+    let ran = run_line(&mount, "pull g/m v1");
+    assert_eq!(ran.code, 7, "{ran:?}");
+    let hint = "hint: ask whoever owns it for permission to read it";
+    assert!(ran.err.contains(hint), "{ran:?}");
 }
 
 #[test]

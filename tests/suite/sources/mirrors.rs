@@ -1,9 +1,14 @@
 //! Mirrors of a chunked registry: asked in turn when the source itself fails.
 
+use std::fs;
+use std::path::Path;
+
 use modelrack::config::HttpConfig;
+use modelrack::transport::Url;
 use modelrack::{Manager, ModelManager, PullOptions};
 
 use crate::support::address;
+use crate::support::platform::link_file;
 use crate::support::rack::{Rack, chunks_but, quick_http, sample};
 use crate::support::registry::Publication;
 use crate::support::server::{Rule, Server};
@@ -37,6 +42,28 @@ fn a_dead_source_is_replaced_by_its_mirror() {
     manager
         .pull(&address("s/g/m v1"), &PullOptions::default())
         .unwrap();
+    rack.assert_files("s/g/m v1", &sample());
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_an_error_of_the_disk() {
+    let rack = Rack::with_model();
+    let folder = rack.temp.path().join("loop");
+    let index = folder.join("models.json");
+    fs::create_dir(&folder).unwrap();
+    if !link_file(Path::new("models.json"), &index) {
+        return;
+    }
+    let url = Url::from_path(&folder).unwrap().to_string();
+    let model = address("s/g/m v1");
+    let source = format!("[sources.s]\nurl = \"{url}\"\n");
+    let alone = rack.manager_of(rack.bare_config().bootstrap(source));
+    let error = alone.pull(&model, &PullOptions::default()).unwrap_err();
+    assert_eq!(error.code(), "STORAGE_ERROR", "{error}");
+    assert_eq!(error.path(), Some(&*index));
+    // A mirror may have it.
+    let mirrored = mirrored(&rack, &url);
+    mirrored.pull(&model, &PullOptions::default()).unwrap();
     rack.assert_files("s/g/m v1", &sample());
 }
 
