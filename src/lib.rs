@@ -290,6 +290,7 @@ mod settings;
 mod size;
 mod small_file;
 mod source;
+mod stamp;
 mod store;
 mod text;
 mod time;

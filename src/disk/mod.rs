@@ -6,7 +6,6 @@ pub(crate) mod leftovers;
 pub(crate) mod names;
 pub(crate) mod pointer;
 pub(crate) mod space;
-pub(crate) mod stamp;
 pub(crate) mod usage;
 pub(crate) mod walk;
 pub(crate) mod write;

@@ -5,9 +5,9 @@ use std::fs::{self, Metadata};
 use std::io;
 use std::path::PathBuf;
 
-use crate::disk::stamp::FileStamp;
 use crate::error::{IoContext, Result};
 use crate::platform::{FileId, disk_blocks};
+use crate::stamp::FileStamp;
 
 /// What several files have in common, or several names of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

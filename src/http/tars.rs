@@ -1,28 +1,24 @@
 //! Tars in which documents are, so that they need not be unpacked.
 
 use std::collections::HashMap;
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use crate::archive::tar::TarMembers;
 use crate::error::{IoContext, Result};
 use crate::http::file::refused;
 use crate::http::transport::TransportError;
 use crate::mutex::Mutex;
-use crate::platform::file_number;
+use crate::stamp::FileStamp;
 
 /// A document that is open, and the bytes of the file that are its content.
 pub(super) type OpenDocument = (File, Range<u64>);
 
 /// What is known of the tars that documents were requested of: each is read once, unless it changes.
 #[derive(Debug, Default)]
-pub(crate) struct Tars(Mutex<HashMap<PathBuf, (State, Arc<TarMembers>)>>);
-
-/// A file's number on its file system, when it was written last, and its length.
-type State = (u64, SystemTime, u64);
+pub(crate) struct Tars(Mutex<HashMap<PathBuf, (FileStamp, Arc<TarMembers>)>>);
 
 impl Tars {
     /// Opens what is at a path where a file stands in the place of a folder; `None` if there is no such file, or nothing of
@@ -50,23 +46,18 @@ impl Tars {
 
     /// Who comes at the same time waits: one reads for all.
     fn members(&self, tar: &Path, file: &File) -> Result<Arc<TarMembers>> {
-        let state = state(&file.metadata().at("read", tar)?);
+        // None where that does not tell one file from another.
+        let stamp = FileStamp::of(&file.metadata().at("read", tar)?);
         let mut known = self.0.lock();
         if let Some((known, members)) = known.get(tar)
-            && Some(*known) == state
+            && Some(*known) == stamp
         {
             return Ok(members.clone());
         }
         let members = Arc::new(TarMembers::read(file, tar)?);
-        if let Some(state) = state {
-            known.insert(tar.to_owned(), (state, members.clone()));
+        if let Some(stamp) = stamp {
+            known.insert(tar.to_owned(), (stamp, members.clone()));
         }
         Ok(members)
     }
-}
-
-/// `None` where that does not tell one file from another.
-fn state(metadata: &Metadata) -> Option<State> {
-    let written = metadata.modified().ok()?;
-    Some((file_number(metadata)?, written, metadata.len()))
 }

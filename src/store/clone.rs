@@ -11,10 +11,10 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
-use crate::disk::stamp::FileStamp;
 use crate::disk::write::{rename, replace_file_unsynced};
 use crate::error::Result;
 use crate::platform;
+use crate::stamp::FileStamp;
 
 /// A clone, and the file that had its blocks first.
 pub(crate) type ClonePair = (FileStamp, FileStamp);
