@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt::Display;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
 
@@ -74,10 +74,16 @@ impl Lock {
 
     /// Reads a lock; `None` if there is none.
     pub(super) fn read_if_there(path: &Path) -> Result<Option<Self>> {
-        let file = match File::open(path) {
+        let file = match fs::metadata(path) {
             Err(error) if is_missing(&error) => return Ok(None),
-            file => file.at("read", path)?,
+            metadata => metadata.at("read", path)?,
         };
+        if !file.is_file() {
+            // Opening a pipe waits for somebody who writes to it.
+            let message = "the lock is not a file".into();
+            return Err(unusable(path.display(), LockProblem::Malformed, message).naming(path));
+        }
+        let file = File::open(path).at("read", path)?;
         let mut bytes = Vec::new();
         let mut limited = file.take(MAX_LOCK_BYTES + 1);
         limited.read_to_end(&mut bytes).at("read", path)?;

@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
+use modelrack::error::LockProblem;
 use modelrack::lock::{Lock, LockOptions, LockReport, LockState, LockedOptions};
 use modelrack::pull::{MatchingReport, PullOutcome};
 use modelrack::{ErrorKind, Manager, ManagerExt, ModelManager, RemoteOptions, Result};
@@ -349,6 +351,30 @@ fn a_digest_that_was_tampered_with_is_refused() {
         .pull_locked(&frozen(&other))
         .unwrap_err();
     assert_eq!(error.code(), "HASH_MISMATCH", "{error}");
+}
+
+#[test]
+fn a_lock_that_is_no_file_is_refused() {
+    let rack = Rack::with_model();
+    let made = Command::new("mkfifo").arg(file(&rack)).status();
+    if !made.is_ok_and(|status| status.success()) {
+        fs::create_dir(file(&rack)).unwrap();
+    }
+    // A pipe to which nobody writes would be waited for.
+    let refused = [
+        lock(&rack, &["g/m v1"]).unwrap_err(),
+        rack.manager().pull_locked(&locked(&rack)).unwrap_err(),
+        Lock::read(&file(&rack)).unwrap_err(),
+    ];
+    for error in refused {
+        let problem = match error.kind() {
+            ErrorKind::UnusableLock { problem, .. } => *problem,
+            kind => panic!("{kind:?}"),
+        };
+        assert_eq!(problem, LockProblem::Malformed);
+        assert!(chain(&error).contains("the lock is not a file"), "{error}");
+        assert_eq!(error.path(), Some(&*file(&rack)));
+    }
 }
 
 /// What is left of a merge if nobody resolves its conflict.
