@@ -204,7 +204,7 @@ pub enum ErrorKind {
         what: String,
         /// The expected digest, in hexadecimal.
         expected: String,
-        /// The actual digest, in hexadecimal.
+        /// The actual digest, in hexadecimal; empty if it is gone.
         actual: String,
     },
     /// A body or file does not have the expected size, after all retries.

@@ -153,7 +153,10 @@ impl fmt::Display for ErrorKind {
                 what,
                 expected,
                 actual,
-            } => write!(f, "{what} has digest {actual}, expected {expected}"),
+            } => match actual.is_empty() {
+                true => write!(f, "{what} is gone, expected {expected}"),
+                false => write!(f, "{what} has digest {actual}, expected {expected}"),
+            },
             Self::SizeMismatch {
                 what,
                 expected_bytes,

@@ -413,8 +413,10 @@ fn described(manifest: &Manifest) -> Vec<LockedFile> {
 /// A file that is not as it is locked.
 struct Difference {
     file: String,
-    expected: String,
-    actual: String,
+    /// `None` where the lock has no such file.
+    expected: Option<String>,
+    /// `None` where the state has no such file.
+    actual: Option<String>,
 }
 
 /// Returns the first file in which a lock and a state differ; where nothing tells, the digests of the states do.
@@ -437,7 +439,7 @@ fn first_difference(
     let path = all.next()?;
     let shown = |files: &[LockedFile]| {
         let file = files.iter().find(|file| file.path.as_str() == path);
-        file.map_or_else(|| "none".to_owned(), LockedFile::shown)
+        file.map(LockedFile::shown)
     };
     Some(Difference {
         file: path.clone(),
@@ -450,8 +452,11 @@ impl Difference {
     fn into_error(self, locked: &LockedModel) -> Error {
         ErrorKind::HashMismatch {
             what: format!("the file '{}' of '{}'", self.file, locked.model),
-            expected: format!("{} as it is locked", self.expected),
-            actual: self.actual,
+            expected: match self.expected {
+                Some(expected) => format!("{expected} as it is locked"),
+                None => "no such file, as it is locked".into(),
+            },
+            actual: self.actual.unwrap_or_default(),
         }
         .into()
     }

@@ -354,6 +354,36 @@ fn a_digest_that_was_tampered_with_is_refused() {
 }
 
 #[test]
+fn a_file_that_the_locked_state_does_not_have_is_said_to_be_gone() {
+    let rack = Rack::new();
+    let files = [("full.bin", b"full".to_vec()), ("empty.bin", Vec::new())];
+    rack.publish("g/m v1", &files);
+    lock(&rack, &["g/m v1"]).unwrap();
+    let good = text(&rack);
+    let digest = modelrack::Digest::of(b"gone");
+    let gone = format!("files = [\n  {{ path = \"gone.bin\", size = 0, sha256 = \"{digest}\" }},");
+    let line = good.lines().find(|line| line.contains("\"empty.bin\""));
+    let cases = [
+        (
+            good.replace("files = [", &gone),
+            format!("the file 'gone.bin' of 'g/m v1' is gone, expected {digest} as it is locked"),
+        ),
+        (
+            good.replace(line.unwrap(), ""),
+            "expected no such file, as it is locked".to_owned(),
+        ),
+    ];
+    for (bad, expected) in cases {
+        fs::write(file(&rack), &bad).unwrap();
+        for options in [locked(&rack), frozen(&rack)] {
+            let error = rack.manager().pull_locked(&options).unwrap_err();
+            assert_eq!(error.code(), "HASH_MISMATCH", "{error}");
+            assert!(chain(&error).contains(&expected), "{}", chain(&error));
+        }
+    }
+}
+
+#[test]
 fn a_lock_that_is_no_file_is_refused() {
     let rack = Rack::with_model();
     let made = Command::new("mkfifo").arg(file(&rack)).status();
