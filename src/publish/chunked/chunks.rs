@@ -10,8 +10,9 @@ use rayon::iter::{IntoParallelRefIterator, ParallelBridge, ParallelIterator};
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
 use super::Writing;
+use super::cuts::Cuts;
 use super::cutting::{Cut, gone};
-use super::stream::{Part, Stream};
+use super::stream::Stream;
 use crate::digest::{Checksum, Digest};
 use crate::error::{Error, Result};
 use crate::manifest::Manifest;
@@ -19,6 +20,8 @@ use crate::mutex::Mutex;
 use crate::progress::tally::Tally;
 use crate::progress::{Step, Task};
 use crate::publish::RegistryWriter;
+use crate::publish::counted::Counted;
+use crate::publish::hashing::hash;
 
 /// Where a stream is cut.
 #[derive(Debug)]
@@ -29,10 +32,15 @@ pub(super) struct Planned {
 }
 
 impl Planned {
-    pub(super) fn at(ranges: Vec<Range<u64>>) -> Self {
-        Self {
-            ranges,
-            digests: None,
+    /// Keeps the plan if it cuts in these places, else plans to.
+    pub(super) fn or_at(self, ranges: impl Iterator<Item = Range<u64>>) -> Self {
+        let ranges: Vec<_> = ranges.collect();
+        match self.ranges == ranges {
+            true => self,
+            false => Self {
+                ranges,
+                digests: None,
+            },
         }
     }
 }
@@ -91,28 +99,18 @@ pub(super) struct ChunkWriter<'a> {
 }
 
 impl ChunkWriter<'_> {
-    /// Returns the digests of all files.
-    pub(super) fn hash_files(&self) -> Result<Vec<Digest>> {
-        let parts = &self.stream.parts;
-        let tally = self.writing.begin(self.hashing(parts.iter()));
-        let digests = parts.par_iter().map(|part| self.hash_file(part, &tally));
-        digests.collect()
-    }
-
-    /// Plans to cut where the content says, and returns the digests of all files.
-    pub(super) fn plan_cuts(&self) -> Result<(Planned, Vec<Digest>)> {
-        let tally = self.writing.begin(self.hashing(self.stream.parts.iter()));
-        let cuts = Mutex::new(Vec::new());
-        let take = |cut| {
-            cuts.lock().push(cut);
+    /// Plans where to cut, and returns the digests of all files.
+    pub(super) fn plan(&self, cuts: &Cuts) -> Result<(Planned, Vec<Digest>)> {
+        let tally = self.writing.begin(self.hashing());
+        let planned = Mutex::new(Vec::new());
+        let take = |cut: Cut| {
+            planned.lock().push((cut.range, cut.digest));
             Ok(())
         };
-        let digests = self
-            .stream
-            .cut_by_content(self.writing.chunk_bytes, &tally, &take)?;
-        let mut cuts = cuts.into_inner();
-        cuts.sort_unstable_by_key(|cut| cut.range.start);
-        let (ranges, of_chunks) = cuts.into_iter().map(|cut| (cut.range, cut.digest)).unzip();
+        let digests = self.stream.cut(cuts, &tally, &take)?;
+        let mut planned = planned.into_inner();
+        planned.sort_unstable_by_key(|(range, _)| range.start);
+        let (ranges, of_chunks) = planned.into_iter().unzip();
         let planned = Planned {
             ranges,
             digests: Some(of_chunks),
@@ -125,8 +123,12 @@ impl ChunkWriter<'_> {
         let tally = self.chunking(planned.ranges.len());
         let digests = planned.digests.as_deref();
         let write = |index: usize| {
-            let known = digests.map(|digests| digests[index]);
-            self.write_one(planned.ranges[index].clone(), known, &tally)
+            let range = planned.ranges[index].clone();
+            let digest = match digests {
+                Some(digests) => digests[index],
+                None => self.hash(&range)?,
+            };
+            self.write_one(range, digest, &tally)
         };
         let write = spread(write);
         let indexes: Vec<usize> = (0..planned.ranges.len()).collect();
@@ -138,50 +140,15 @@ impl ChunkWriter<'_> {
         written.map(Chunks::of)
     }
 
-    /// Does the same, and returns the digests of the files, too. Those that are no single chunk are hashed meanwhile: that takes
-    /// about as long as hashing the chunks, and of one large file no two processors can do it.
-    pub(super) fn write_and_hash(&self, planned: &Planned) -> Result<(Chunks, Vec<Digest>)> {
-        let (parts, ranges) = (&self.stream.parts, &planned.ranges);
-        let is_chunk = |part: &&Part| position(ranges, part).is_some();
-        let others: Vec<&Part> = parts.iter().filter(|part| !is_chunk(part)).collect();
+    /// Writes each chunk that is new as soon as it is cut; returns the digests of the files, too.
+    pub(super) fn cut_and_write(&self, cuts: &Cuts) -> Result<(Chunks, Vec<Digest>)> {
+        let tally = self.chunking(cuts.count());
         let stop = self.writing.cancel.child();
-        let step = self.hashing(others.iter().copied());
-        let tally = Tally::beside(step, self.writing.progress, &stop);
-        let hash = || {
-            let digests = others.par_iter().map(|part| self.hash_file(part, &tally));
-            digests.collect::<Result<Vec<_>>>()
-        };
-        let (chunks, digests) = thread::scope(|scope| {
-            let hashing = scope.spawn(hash);
-            let chunks = self.write(planned);
-            match &chunks {
-                Ok(_) if !others.is_empty() => tally.show(),
-                Ok(_) => {}
-                Err(_) => stop.cancel(),
-            }
-            (chunks, hashing.join())
-        });
-        let chunks = chunks?;
-        let panicked = |_| Error::internal("a thread that hashes files panicked");
-        let digests = digests.map_err(panicked)??;
-        let mut digests = digests.into_iter();
-        let of_part = |part: &Part| match position(ranges, part) {
-            Some(chunk) => Some(chunks.facts[chunk].1),
-            None => digests.next(),
-        };
-        let digests = parts.iter().map_while(of_part).collect();
-        Ok((chunks, digests))
-    }
-
-    /// Cuts where the content says, and writes each chunk that is new as soon as it is cut; returns the digests of the files, too.
-    pub(super) fn cut_and_write(&self) -> Result<(Chunks, Vec<Digest>)> {
-        let tally = self.chunking(0);
-        let stop = self.writing.cancel.child();
-        let step = self.hashing(self.stream.parts.iter());
-        let hashing = Tally::beside(step, self.writing.progress, &stop);
+        let hashing = Tally::beside(self.hashing(), self.writing.progress, &stop);
         // They wait for those who cut, so they must be others than those whom the process shares.
         let workers = self.workers()?;
-        let (sender, cuts) = sync_channel::<Cut>(workers.current_num_threads());
+        // They are written while the processor's caches have them.
+        let (sender, chunks) = sync_channel::<Cut>(1);
         let cut = || {
             let sender = sender;
             let count = AtomicU64::new(0);
@@ -189,13 +156,12 @@ impl ChunkWriter<'_> {
                 count.fetch_add(1, Relaxed);
                 sender.send(cut).map_err(|_| gone())
             };
-            let chunk_bytes = self.writing.chunk_bytes;
-            let digests = self.stream.cut_by_content(chunk_bytes, &hashing, &take)?;
+            let digests = self.stream.cut(cuts, &hashing, &take)?;
             tally.expect(count.into_inner());
             Ok::<_, Error>(digests)
         };
-        let write = spread(|cut: Cut| self.write_one(cut.range, Some(cut.digest), &tally));
-        let write_all = || cuts.into_iter().par_bridge().map(write).collect();
+        let write = spread(|cut: Cut| self.write_one(cut.range, cut.digest, &tally));
+        let write_all = || chunks.into_iter().par_bridge().map(write).collect();
         let (written, digests) = thread::scope(|scope| {
             let cutting = scope.spawn(cut);
             let written: Result<Vec<_>> = workers.install(write_all);
@@ -209,30 +175,22 @@ impl ChunkWriter<'_> {
         Ok((Chunks::of(written), digests.map_err(panicked)??))
     }
 
-    fn write_one(
-        &self,
-        range: Range<u64>,
-        known: Option<Digest>,
-        tally: &Tally<'_>,
-    ) -> Result<Written> {
-        let digest = known.map_or_else(|| self.stream.hash(&range, tally), Ok)?;
-        let is_new = self.registry.put(&digest, &self.stream.slice(&range))?;
-        if known.is_some() {
-            let bytes = range.end - range.start;
-            tally.advance(usize::try_from(bytes).unwrap_or(usize::MAX))?;
-        }
+    fn hash(&self, range: &Range<u64>) -> Result<Digest> {
+        let mut reader = self.stream.slice(range).reader();
+        hash(&mut reader, &mut |_| self.writing.cancel.check())
+    }
+
+    fn write_one(&self, range: Range<u64>, digest: Digest, tally: &Tally<'_>) -> Result<Written> {
+        let slice = self.stream.slice(&range);
+        let bytes = Counted::new(&slice, tally);
+        let is_new = self.registry.put(&digest, &bytes)?;
+        bytes.finish()?;
         tally.complete();
         Ok(Written {
             range,
             digest,
             is_new,
         })
-    }
-
-    fn hash_file(&self, part: &Part, tally: &Tally<'_>) -> Result<Digest> {
-        let digest = self.stream.hash(&part.range(), tally)?;
-        tally.complete();
-        Ok(digest)
     }
 
     /// Begins to write as many chunks; zero if that is not known yet.
@@ -243,11 +201,11 @@ impl ChunkWriter<'_> {
         })
     }
 
-    /// The step of hashing these files.
-    fn hashing<'s>(&'s self, parts: impl Iterator<Item = &'s Part> + Clone) -> Step<'s> {
+    /// The step of hashing the files.
+    fn hashing(&self) -> Step<'_> {
         Step {
-            total_bytes: parts.clone().map(|part| part.size_bytes).sum(),
-            ..Step::new(Task::Hashing, parts.count() as u64).at(self.name, 0)
+            total_bytes: self.stream.size_bytes(),
+            ..Step::new(Task::Hashing, self.stream.parts.len() as u64).at(self.name, 0)
         }
     }
 
@@ -265,11 +223,4 @@ impl ChunkWriter<'_> {
 fn spread<I, O>(work: impl Fn(I) -> O + Sync + Send) -> impl Fn(I) -> O + Sync + Send {
     let dispatch = tracing::dispatcher::get_default(Clone::clone);
     move |item| tracing::dispatcher::with_default(&dispatch, || work(item))
-}
-
-/// Which chunk is this very file, if one is.
-fn position(chunks: &[Range<u64>], part: &Part) -> Option<usize> {
-    let range = part.range();
-    let found = chunks.binary_search_by_key(&range.start, |chunk| chunk.start);
-    found.ok().filter(|chunk| chunks[*chunk] == range)
 }

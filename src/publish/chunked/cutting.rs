@@ -1,10 +1,9 @@
-//! Cutting a stream where its content says, in one pass that has the digests of chunks and files, too.
+//! Cutting a stream in one pass that has the digests of chunks and files, too.
 //!
-//! Three threads share a pass. One reads pieces and searches them for ends of chunks; behind it, one hashes them for their file,
+//! Three threads share a pass. One reads pieces and finds the ends of chunks in them; behind it, one hashes them for their file,
 //! and one for their chunk, which it hands on as soon as that is whole. So a large file takes little longer than hashing it once,
 //! where there are processors for that, every piece is read once, and whoever takes the chunks works meanwhile.
 
-use std::io::Read;
 use std::mem;
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,14 +11,13 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 
-use super::content::Cutter;
-use super::stream::{Part, SliceReader, Stream};
+use super::cuts::Cuts;
+use super::search::{Piece, Search, range_of};
+use super::stream::{Part, Stream};
 use crate::digest::{Digest, Hasher};
 use crate::error::{Error, ErrorKind, Result};
 use crate::progress::tally::Tally;
 
-/// How much is read at once: so much that whoever waits for a piece is seldom woken.
-const PIECE_BYTES: usize = 1 << 20;
 /// How many pieces wait for each of those who hash.
 const PIECES_AHEAD: usize = 2;
 /// How many passes there are at once at most: each has three threads, and up to seven pieces in memory.
@@ -36,31 +34,14 @@ pub(super) struct Cut {
 pub(super) type TakeCut<'a> = dyn Fn(Cut) -> Result<()> + Sync + 'a;
 
 impl Stream {
-    /// Returns the chunks if all files are so short that their sizes tell: those that would be cut have to be read.
-    pub(super) fn chunks_without_cuts(&self, chunk_bytes: u64) -> Option<Vec<Range<u64>>> {
-        let least_bytes = Cutter::least_bytes(chunk_bytes);
-        let ranges = self.runs(least_bytes).into_iter();
-        let ranges = ranges.map(|run| range_of(&self.parts[run]));
-        let ranges = ranges.filter(|range| !range.is_empty());
-        let is_whole = |range: &Range<u64>| range.end - range.start <= least_bytes;
-        ranges
-            .map(|range| is_whole(&range).then_some(range))
-            .collect()
-    }
-
-    fn runs(&self, least_bytes: u64) -> Vec<Range<usize>> {
-        let sizes: Vec<u64> = self.parts.iter().map(|part| part.size_bytes).collect();
-        runs(&sizes, least_bytes)
-    }
-
-    /// Cuts the stream where its content says, and hands on each chunk; returns the digests of the files.
-    pub(super) fn cut_by_content(
+    /// Cuts the stream, and hands on each chunk; returns the digests of the files.
+    pub(super) fn cut(
         &self,
-        chunk_bytes: u64,
+        cuts: &Cuts,
         tally: &Tally<'_>,
         take: &TakeCut<'_>,
     ) -> Result<Vec<Digest>> {
-        let runs = self.runs(Cutter::least_bytes(chunk_bytes));
+        let runs = cuts.runs(&self.parts);
         let next = AtomicUsize::new(0);
         // Each takes one run after another.
         let work = || {
@@ -73,7 +54,7 @@ impl Stream {
                 let pass = Pass {
                     stream: self,
                     parts: &self.parts[run.clone()],
-                    chunk_bytes,
+                    cuts,
                     tally,
                     take,
                 };
@@ -109,30 +90,11 @@ fn panicked() -> Error {
     Error::internal("a thread that hashes files panicked")
 }
 
-/// Parts files with these sizes into those that begin a chunk of their own, each by itself, and runs of smaller ones.
-pub(super) fn runs(sizes: &[u64], least_bytes: u64) -> Vec<Range<usize>> {
-    let mut runs: Vec<Range<usize>> = Vec::new();
-    for (index, size) in sizes.iter().enumerate() {
-        match runs.last_mut() {
-            Some(run) if *size < least_bytes && sizes[run.start] < least_bytes => run.end += 1,
-            _ => runs.push(index..index + 1),
-        }
-    }
-    runs
-}
-
-/// Where files are that follow each other.
-fn range_of(parts: &[Part]) -> Range<u64> {
-    let begin = parts.first().map_or(0, |part| part.range().start);
-    let end = parts.last().map_or(0, |part| part.range().end);
-    begin..end
-}
-
 /// A pass over files of which the first begins a chunk.
 struct Pass<'a> {
     stream: &'a Stream,
     parts: &'a [Part],
-    chunk_bytes: u64,
+    cuts: &'a Cuts,
     tally: &'a Tally<'a>,
     take: &'a TakeCut<'a>,
 }
@@ -140,14 +102,15 @@ struct Pass<'a> {
 impl Pass<'_> {
     /// Returns the digests of the files.
     fn run(&self) -> Result<Vec<Digest>> {
-        let search = Search::new(self.stream, self.parts, self.chunk_bytes);
-        match search.size_bytes() <= Cutter::least_bytes(self.chunk_bytes) {
+        let range = range_of(self.parts);
+        let search = Search::new(self.stream, self.parts, self.cuts.ends(&range));
+        match self.cuts.is_one(&range) {
             true => self.run_whole(search),
             false => self.run_together(search),
         }
     }
 
-    /// Hashes what is too short to be cut, in this thread.
+    /// Hashes what is one chunk, in this thread.
     fn run_whole(&self, mut search: Search<'_>) -> Result<Vec<Digest>> {
         let [mut files, mut chunk] = [(); 2].map(|()| Hashing::default());
         let mut piece = Piece::default();
@@ -311,84 +274,6 @@ impl Hashing {
             begin = *end;
         }
         self.hasher.update(&piece.buffer[begin..piece.length]);
-    }
-}
-
-/// Bytes of a stream, and where files and chunks end in them.
-struct Piece {
-    buffer: Vec<u8>,
-    length: usize,
-    /// Where it begins in the stream.
-    begin: u64,
-    file_ends: Vec<usize>,
-    chunks: Vec<Range<u64>>,
-}
-
-impl Default for Piece {
-    fn default() -> Self {
-        Self {
-            buffer: vec![0; PIECE_BYTES],
-            length: 0,
-            begin: 0,
-            file_ends: Vec::new(),
-            chunks: Vec::new(),
-        }
-    }
-}
-
-/// Reads pieces and searches them for ends.
-struct Search<'a> {
-    /// The files from the one on whose end comes next.
-    parts: &'a [Part],
-    reader: SliceReader<'a>,
-    range: Range<u64>,
-    cutter: Cutter,
-}
-
-impl<'a> Search<'a> {
-    fn new(stream: &'a Stream, parts: &'a [Part], chunk_bytes: u64) -> Self {
-        let range = range_of(parts);
-        Self {
-            parts,
-            reader: stream.slice(&range).reader(),
-            cutter: Cutter::new(range.start, chunk_bytes),
-            range,
-        }
-    }
-
-    /// How much is left.
-    fn size_bytes(&self) -> u64 {
-        self.range.end - self.range.start
-    }
-
-    /// Makes this the next piece; returns `false` if there is none.
-    fn next(&mut self, piece: &mut Piece) -> Result<bool> {
-        piece.length = 0;
-        piece.begin = self.range.start;
-        piece.file_ends.clear();
-        piece.chunks.clear();
-        while let [part, rest @ ..] = self.parts {
-            if self.range.start == part.range().end {
-                piece.file_ends.push(piece.length);
-                self.parts = rest;
-                continue;
-            }
-            if piece.length == PIECE_BYTES {
-                break;
-            }
-            let read = self.reader.read(&mut piece.buffer[piece.length..]);
-            let read = read.map_err(Error::of_payload)?;
-            piece.length += read;
-            self.range.start += read as u64;
-        }
-        self.cutter
-            .push(&piece.buffer[..piece.length], &mut piece.chunks);
-        Ok(piece.length > 0 || !piece.file_ends.is_empty())
-    }
-
-    /// Returns what is left behind the last chunk.
-    fn finish(self) -> Option<Range<u64>> {
-        self.cutter.finish()
     }
 }
 

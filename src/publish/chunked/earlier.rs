@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::Chunking;
 use super::content::Cutter;
-use super::cutting::runs;
+use super::cuts::runs;
 use super::models::Versions;
 use super::published::Registry;
 use super::stream::cut;

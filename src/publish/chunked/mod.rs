@@ -7,6 +7,7 @@
 
 mod chunks;
 mod content;
+mod cuts;
 mod cutting;
 mod earlier;
 mod index;
@@ -14,6 +15,7 @@ mod models;
 #[cfg(feature = "author")]
 mod named;
 mod published;
+mod search;
 mod sharding;
 mod stream;
 mod version;

@@ -1,8 +1,9 @@
 //! Writing the chunks and the manifest of one version.
 
-use super::chunks::{ChunkWriter, Planned};
+use super::chunks::ChunkWriter;
+use super::cuts::Cuts;
 use super::stream::Stream;
-use super::{Chunking, Registry, Writing, WrittenVersion};
+use super::{Registry, Writing, WrittenVersion};
 use crate::catalog::Metadata;
 use crate::digest::{Checksum, Digest};
 use crate::error::{Error, Result, chain};
@@ -35,35 +36,19 @@ pub(crate) fn write_version(
         registry: registry.writer,
         writing,
     };
-    let ranges = match chunking {
-        Chunking::Fixed => Some(stream.chunks(chunk_bytes)),
-        Chunking::Content => stream.chunks_without_cuts(chunk_bytes),
-    };
-    let (mut planned, mut digests) = (ranges.map(Planned::at), None);
+    let cuts = Cuts::new(stream, chunking, chunk_bytes);
     let mut previous = current.filter(|current| has_names_and_sizes(current, stream));
-    if previous.is_some() {
-        // Whether they are the same must be known before the first chunk is written.
-        let all = match planned {
-            Some(_) => writer.hash_files()?,
-            None => {
-                let (cuts, all) = writer.plan_cuts()?;
-                planned = Some(cuts);
-                all
+    // Whether they are the same must be known before the first chunk is written.
+    let planned = previous.is_some().then(|| writer.plan(&cuts));
+    let (chunks, digests) = match planned.transpose()? {
+        None => writer.cut_and_write(&cuts)?,
+        Some((mut planned, digests)) => {
+            previous = previous.filter(|previous| has_digests(previous, &digests));
+            if let Some(previous) = &previous {
+                planned = planned.or_at(previous.parts().iter().map(manifest::Part::range));
             }
-        };
-        previous = previous.filter(|previous| has_digests(previous, &all));
-        digests = Some(all);
-    }
-    if let Some(previous) = &previous {
-        let ranges = previous.parts().iter().map(manifest::Part::range);
-        let ranges: Vec<_> = ranges.collect();
-        planned = planned.filter(|planned| planned.ranges == ranges);
-        planned = planned.or_else(|| Some(Planned::at(ranges)));
-    }
-    let (chunks, digests) = match (planned, digests) {
-        (Some(planned), Some(digests)) => (writer.write(&planned)?, digests),
-        (Some(planned), None) => writer.write_and_hash(&planned)?,
-        (None, _) => writer.cut_and_write()?,
+            (writer.write(&planned)?, digests)
+        }
     };
     let known = writing.known;
     let files = files(stream, &digests);

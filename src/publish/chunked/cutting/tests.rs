@@ -4,6 +4,9 @@ use std::fs;
 use super::*;
 use crate::mutex::Mutex;
 use crate::progress::{CancelToken, Step, Task};
+use crate::publish::chunked::Chunking;
+use crate::publish::chunked::cuts::runs;
+use crate::publish::chunked::search::PIECE_BYTES;
 use crate::relpath::RelPath;
 
 #[test]
@@ -44,26 +47,50 @@ fn one_pass_has_the_digests_of_all_files_and_chunks() {
             all.extend(bytes);
         }
         let stream = Stream::of(files).unwrap();
-        let cancel = CancelToken::new();
-        let tally = Tally::new(Step::new(Task::Hashing, 0), None, &cancel);
-        let cuts = Mutex::new(Vec::new());
-        let take = |cut| {
-            cuts.lock().push(cut);
-            Ok(())
-        };
-        let digests = stream.cut_by_content(chunk_bytes, &tally, &take).unwrap();
-        assert_eq!(digests, file_digests, "{sizes:?}");
-        let mut cuts = cuts.into_inner();
-        cuts.sort_by_key(|cut| cut.range.start);
-        let mut end = 0;
-        for Cut { range, digest } in cuts {
-            assert_eq!(range.start, end);
-            end = range.end;
-            let bytes = &all[range.start as usize..end as usize];
-            assert_eq!(Digest::of(bytes), digest, "{range:?} of {sizes:?}");
+        for cuts in all_cuts(&stream, chunk_bytes) {
+            let (digests, chunks) = cut(&stream, &cuts);
+            assert_eq!(digests, file_digests, "{sizes:?}");
+            let mut end = 0;
+            for Cut { range, digest } in &chunks {
+                assert_eq!(range.start, end);
+                end = range.end;
+                let bytes = &all[range.start as usize..end as usize];
+                assert_eq!(Digest::of(bytes), *digest, "{range:?} of {sizes:?}");
+            }
+            assert_eq!(end, all.len() as u64, "{sizes:?}");
+            match cuts {
+                Cuts::Content(_) => {}
+                Cuts::At(at) => assert!(at.iter().eq(chunks.iter().map(|chunk| &chunk.range))),
+            }
         }
-        assert_eq!(end, all.len() as u64, "{sizes:?}");
     }
+}
+
+/// Where the content says, at equal distances, and without regard for files.
+fn all_cuts(stream: &Stream, chunk_bytes: u64) -> [Cuts; 3] {
+    let size_bytes = stream.size_bytes();
+    let begins = (0..size_bytes).step_by(chunk_bytes as usize);
+    let ranges = begins.map(|begin| begin..size_bytes.min(begin + chunk_bytes));
+    [
+        Cuts::Content(chunk_bytes),
+        Cuts::new(stream, Chunking::Fixed, chunk_bytes),
+        Cuts::At(ranges.collect()),
+    ]
+}
+
+/// Returns the digests of the files, and the chunks in order.
+fn cut(stream: &Stream, cuts: &Cuts) -> (Vec<Digest>, Vec<Cut>) {
+    let cancel = CancelToken::new();
+    let tally = Tally::new(Step::new(Task::Hashing, 0), None, &cancel);
+    let taken = Mutex::new(Vec::new());
+    let take = |cut| {
+        taken.lock().push(cut);
+        Ok(())
+    };
+    let digests = stream.cut(cuts, &tally, &take).unwrap();
+    let mut taken = taken.into_inner();
+    taken.sort_by_key(|cut| cut.range.start);
+    (digests, taken)
 }
 
 #[test]
@@ -83,30 +110,10 @@ fn chunks_are_handed_on_before_all_is_read() {
         *taken.lock() += cut.range.end - cut.range.start;
         Ok(())
     };
-    stream.cut_by_content(1 << 18, &tally, &take).unwrap_err();
+    stream
+        .cut(&Cuts::Content(1 << 18), &tally, &take)
+        .unwrap_err();
     assert_eq!(taken.into_inner(), 20 << 20);
-}
-
-#[test]
-fn sizes_tell_the_chunks_of_files_that_are_not_cut() {
-    let chunks = |sizes: &[usize]| {
-        let temp = tempfile::tempdir().unwrap();
-        let mut files = BTreeMap::new();
-        for (number, size) in sizes.iter().enumerate() {
-            let path = temp.path().join(number.to_string());
-            fs::write(&path, vec![0; *size]).unwrap();
-            files.insert(RelPath::parse(&format!("{number:04}")).unwrap(), path);
-        }
-        Stream::of(files).unwrap().chunks_without_cuts(4096)
-    };
-    assert_eq!(chunks(&[10, 0, 1014]), Some(vec![0..1024]));
-    assert_eq!(
-        chunks(&[10, 1024, 5]),
-        Some(vec![0..10, 10..1034, 1034..1039])
-    );
-    assert_eq!(chunks(&[0, 0]), Some(vec![]));
-    assert_eq!(chunks(&[1025]), None);
-    assert_eq!(chunks(&[1000, 1000]), None);
 }
 
 #[test]
@@ -119,11 +126,13 @@ fn whoever_takes_no_more_chunks_ends_the_pass() {
     let cancel = CancelToken::new();
     let tally = Tally::new(Step::new(Task::Hashing, 0), None, &cancel);
     let refuse = |_| Err(Error::argument("no room"));
-    let error = stream.cut_by_content(1 << 18, &tally, &refuse).unwrap_err();
+    let error = stream
+        .cut(&Cuts::Content(1 << 18), &tally, &refuse)
+        .unwrap_err();
     assert_eq!(error.to_string(), "no room");
     cancel.cancel();
     let error = stream
-        .cut_by_content(1 << 18, &tally, &|_| Ok(()))
+        .cut(&Cuts::Content(1 << 18), &tally, &|_| Ok(()))
         .unwrap_err();
     assert!(error.is_cancelled());
 }
