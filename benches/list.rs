@@ -2,7 +2,7 @@
 //!
 //! | part | measures |
 //! |---|---|
-//! | `installed` | `list` with 1,000 installed models |
+//! | `installed` | `list` with 1,000 installed models, and with 10,000 |
 //! | `remote` | `list_remote` of a cached registry of 100,000 versions, and a typed parse of its index alone |
 //!
 //! Each as a process from its start to its end, and in a process that runs already.
@@ -19,7 +19,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use modelrack::config::System;
-use modelrack::remote::RemoteMetadata;
+use modelrack::remote::RawMetadata;
 use modelrack::{
     Config, Digest, Environment, ListOptions, Manager, Metadata, ModelManager, RemoteOptions,
 };
@@ -38,7 +38,9 @@ fn main() -> Result<()> {
     };
     let folder = arguments.folder("list")?;
     if arguments.wants("installed") {
-        installed(&arguments, &folder.below("installed")?)?;
+        for count in [1000, 10_000] {
+            installed(&arguments, &folder.below("installed")?, count)?;
+        }
     }
     if arguments.wants("remote") {
         for metadata in [false, true] {
@@ -52,6 +54,11 @@ fn play(name: &str, arguments: &[String]) -> Result<()> {
     let mut out = BufWriter::new(std::io::stdout().lock());
     match (name, arguments) {
         ("nothing", []) => {}
+        ("usage", [folder]) => {
+            let listing = manager(folder, "http://127.0.0.1:1").list(&ListOptions::default())?;
+            say("found", listing.models.len());
+            say_usage();
+        }
         ("installed", [folder]) => {
             let listing = manager(folder, "http://127.0.0.1:1").list(&ListOptions::default())?;
             for model in listing.models {
@@ -74,9 +81,12 @@ fn play(name: &str, arguments: &[String]) -> Result<()> {
     Ok(out.flush()?)
 }
 
-fn installed(arguments: &Arguments, folder: &Folder) -> Result<()> {
+fn installed(arguments: &Arguments, folder: &Folder, count: usize) -> Result<()> {
+    /// Of a thousand models.
     const BAR: f64 = 0.010;
-    let count = arguments.size(1000, 100);
+    const PEAK_BAR: f64 = (30 << 20) as f64;
+    let bar = BAR * (count as f64 / 1000.0);
+    let count = arguments.size(count, count / 10);
     let store = folder.join("models");
     fs::create_dir_all(&store)?;
     fs::write(store.join("registry.json"), record(count)?)?;
@@ -89,10 +99,14 @@ fn installed(arguments: &Arguments, folder: &Folder) -> Result<()> {
         assert_eq!(listing.models.len(), count, "all are listed");
         Ok(listing)
     })?;
+    let numbers = run_role("usage", [&path])?;
+    assert_eq!(numbers.need("found")?, count as f64, "all are listed");
+    let peak = numbers.get("peak_bytes");
     let mut table = Table::new(format!("installed: list with {count} models"));
     let beside = format!("a process that does nothing {}", nothing.times());
-    table.limit("process", whole.median(), BAR, seconds, &beside);
-    table.limit("in process", inside.median(), BAR, seconds, "");
+    table.limit("process", whole.median(), bar, seconds, &beside);
+    table.limit("in process", inside.median(), bar, seconds, "");
+    table.memory("peak memory", peak, PEAK_BAR);
     table.print();
     Ok(())
 }
@@ -185,7 +199,7 @@ fn json_of(folder: &str, url: &str, out: &mut dyn std::io::Write) -> Result<()> 
         source: &'a str,
         manifest_hash: Digest,
         alias_of: Option<&'a str>,
-        metadata: &'a RemoteMetadata,
+        metadata: &'a RawMetadata,
     }
     let all = manager(folder, url).list_remote(&RemoteOptions::default().offline(true))?;
     let rows: Vec<Row<'_>> = all

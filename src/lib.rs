@@ -289,6 +289,7 @@ mod setters;
 mod settings;
 mod size;
 mod small_file;
+mod sorted;
 mod source;
 mod stamp;
 mod store;

@@ -3,7 +3,7 @@
 //! | name | what it is |
 //! |---|---|
 //! | [`RemoteOptions`], [`RemoteListing`], [`RemoteModel`], [`RemoteDetail`] | what sources offer |
-//! | [`RemoteMetadata`], [`Facts`], [`Metadata`] | what a registry states about a version |
+//! | [`RawMetadata`], [`Facts`], [`Metadata`] | what is stated about a version, also of one that is installed |
 //! | [`SearchOptions`], [`SearchReport`] | searching |
 //! | [`Example`] | models that belong together |
 //! | [`ModelsToml`], [`ListedFile`] | a registry as a value: parsed, loaded, saved |
@@ -100,7 +100,7 @@ pub use crate::catalog::registry::{
 pub use crate::catalog::sync::{
     FailedRegistry, SkipReason, SkippedRegistry, SyncReport, SyncedRegistry,
 };
-pub use crate::catalog::{Facts, LocalState, Metadata, RemoteDetail, RemoteMetadata, RemoteModel};
+pub use crate::catalog::{Facts, LocalState, Metadata, RawMetadata, RemoteDetail, RemoteModel};
 pub use crate::engine::clear::{ClearOptions, ClearPlan, ClearedRegistry};
 pub use crate::engine::discover::DiscoverOptions;
 pub use crate::engine::lookup::list::RemoteOptions;

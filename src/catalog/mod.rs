@@ -1,28 +1,19 @@
 //! What sources offer.
 
+mod metadata;
 pub(crate) mod registry;
 pub(crate) mod sync;
 
-use std::fmt;
 use std::sync::Arc;
 
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
-use serde_json::value::RawValue;
 
 use crate::digest::Digest;
 use crate::manifest::{Manifest, ManifestFile};
 use crate::model::ModelRef;
 
-/// What a registry states about a version: `description`, `type`, `tags` and anything else, as a JSON object.
-///
-/// ```
-/// use modelrack::remote::Metadata;
-///
-/// let metadata = Metadata::from_iter([("licence".to_owned(), "MIT".into()), ("layers".to_owned(), 4.into())]);
-/// assert_eq!(metadata["licence"], "MIT");
-/// ```
-pub type Metadata = serde_json::Map<String, serde_json::Value>;
+pub use metadata::{Facts, Metadata, RawMetadata};
 
 /// One version that a source offers; [`RemoteListing`](crate::remote::RemoteListing) has an example.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -51,7 +42,7 @@ pub struct RemoteModel {
     pub local: LocalState,
     /// What its registry states about it; may be empty.
     #[serde(flatten, serialize_with = "facts_and_metadata")]
-    pub metadata: RemoteMetadata,
+    pub metadata: RawMetadata,
     /// Where its files are, for sources that name them by place.
     #[serde(skip)]
     pub(crate) pin: Option<Box<Pin>>,
@@ -109,11 +100,11 @@ impl Serialize for LocalState {
 /// Writes the facts that every tool understands, and then all metadata, as the index has them: of 100,000 versions, none is
 /// read and written again.
 fn facts_and_metadata<S: Serializer>(
-    metadata: &RemoteMetadata,
+    metadata: &RawMetadata,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     let facts = metadata.raw_facts();
-    let mut fields = serializer.serialize_struct("RemoteMetadata", 4)?;
+    let mut fields = serializer.serialize_struct("RawMetadata", 4)?;
     fields.serialize_field("type", &facts.model_type)?;
     fields.serialize_field("description", &facts.description)?;
     match facts.tags {
@@ -206,7 +197,7 @@ impl RemoteModel {
             total_bytes: None,
             alias_of: None,
             local: LocalState::Absent,
-            metadata: RemoteMetadata::default(),
+            metadata: RawMetadata::default(),
             pin: None,
             contents: None,
             listing: None,
@@ -229,120 +220,6 @@ impl RemoteModel {
             contents: Some(Arc::new(contents)),
             ..offer
         }
-    }
-}
-
-/// What a registry states about a version: a JSON object that is kept as text and parsed when it is read.
-///
-/// An index may list 100,000 versions; most programs read the metadata of a few.
-///
-/// ```
-/// use modelrack::{Manager, RemoteOptions};
-///
-/// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
-/// let offer = manager.get_remote(&"digits/logistic v1".parse()?, &RemoteOptions::default())?;
-/// let facts = offer.metadata.facts();
-/// assert_eq!(facts.model_type.as_deref(), Some("classification"));
-/// assert_eq!(facts.tags, ["digits", "images"]);
-/// assert_eq!(offer.metadata.to_map()["description"].as_str(), facts.description.as_deref());
-/// assert!(offer.metadata.json().starts_with('{'));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Default)]
-pub struct RemoteMetadata(Option<Arc<RawValue>>);
-
-/// The keys of [`RemoteMetadata`] that have a fixed meaning; it has an example.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Facts {
-    /// The `type`, such as `text-generation`.
-    pub model_type: Option<String>,
-    /// The `description`.
-    pub description: Option<String>,
-    /// The `tags`; may be empty.
-    pub tags: Vec<String>,
-}
-
-impl RemoteMetadata {
-    /// Keeps a value that is an object; `None` for another.
-    pub(crate) fn of_json(json: Box<RawValue>) -> Option<Self> {
-        let is_object = json.get().trim_start().starts_with('{');
-        is_object.then(|| Self(Some(json.into())))
-    }
-
-    /// Returns the object as the registry has it; `{}` if it has none. [`RemoteMetadata`] has an example.
-    #[must_use]
-    pub fn json(&self) -> &str {
-        self.0.as_ref().map_or("{}", |json| json.get())
-    }
-
-    /// Parses the whole object; empty if it cannot be parsed. [`RemoteMetadata`] has an example.
-    #[must_use]
-    pub fn to_map(&self) -> Metadata {
-        serde_json::from_str(self.json()).unwrap_or_default()
-    }
-
-    /// Parses `type`, `description` and `tags`, and ignores a value that is not a string, or a list of strings.
-    /// [`RemoteMetadata`] has an example.
-    #[must_use]
-    pub fn facts(&self) -> Facts {
-        let raw = self.raw_facts();
-        let text = |json: Option<&RawValue>| serde_json::from_str(json?.get()).ok();
-        let tags = raw.tags.map(|json| serde_json::from_str(json.get()));
-        Facts {
-            model_type: text(raw.model_type),
-            description: text(raw.description),
-            tags: tags.and_then(Result::ok).unwrap_or_default(),
-        }
-    }
-
-    /// Returns what every tool understands, as it is written: strings and a list, to be passed on.
-    pub(crate) fn raw_facts(&self) -> RawFacts<'_> {
-        let raw: RawFacts<'_> = serde_json::from_str(self.json()).unwrap_or_default();
-        RawFacts {
-            model_type: raw.model_type.filter(|json| json.get().starts_with('"')),
-            description: raw.description.filter(|json| json.get().starts_with('"')),
-            tags: raw.tags.filter(|json| json.get().starts_with('[')),
-        }
-    }
-}
-
-/// [`Facts`], as they are written.
-#[derive(Debug, Default, Deserialize)]
-pub(crate) struct RawFacts<'a> {
-    #[serde(borrow, default, rename = "type")]
-    pub(crate) model_type: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    pub(crate) description: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    pub(crate) tags: Option<&'a RawValue>,
-}
-
-impl From<&Metadata> for RemoteMetadata {
-    fn from(metadata: &Metadata) -> Self {
-        let json = serde_json::value::to_raw_value(metadata).ok();
-        json.and_then(Self::of_json).unwrap_or_default()
-    }
-}
-
-impl Serialize for RemoteMetadata {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match &self.0 {
-            Some(json) => json.serialize(serializer),
-            None => Metadata::new().serialize(serializer),
-        }
-    }
-}
-
-impl PartialEq for RemoteMetadata {
-    fn eq(&self, other: &Self) -> bool {
-        self.json() == other.json()
-    }
-}
-
-impl fmt::Debug for RemoteMetadata {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.json())
     }
 }
 

@@ -154,7 +154,8 @@ fn print_installed(session: &Session, detail: &InstalledDetail) -> CliResult {
     for (key, globs) in [("include", &model.include), ("exclude", &model.exclude)] {
         fields.extend((!globs.is_empty()).then(|| (key, globs.join(" "))));
     }
-    print_fields(session, fields, &model.metadata, detail.files())
+    let metadata = model.metadata.to_map();
+    print_fields(session, fields, &metadata, detail.files())
 }
 
 /// Prints how far a pull is, and why it stopped.

@@ -65,7 +65,7 @@ fn print_installed(session: &Session, models: &[InstalledModel]) -> CliResult {
             model.status.as_str().to_owned(),
             render::size(model.total_bytes),
             or_dash(model.model_type.as_deref()),
-            or_dash(model.description()),
+            or_dash(model.description().as_deref()),
         ]
     });
     let head = ["MODEL", "VERSION", "STATUS", "SIZE", "TYPE", "DESCRIPTION"];

@@ -6,12 +6,12 @@ use std::fmt::{self, Display};
 
 use serde::de::{Deserialize, Deserializer, Error as _};
 
-use super::sorted::SortedMap;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::manifest::{ManifestFile, write_listing};
 use crate::model::ModelName;
 use crate::relpath::{RelPath, below, collisions, common_folder, shown, twins};
+use crate::sorted::SortedMap;
 use crate::url::{Url, percent_decode};
 
 /// The name of the file.

@@ -12,12 +12,13 @@ mod pieces;
 mod project;
 #[cfg(feature = "author")]
 mod reader;
-mod sorted;
 mod tables;
 pub(crate) mod version;
 #[cfg(feature = "author")]
 mod write;
 
+#[cfg(feature = "author")]
+pub use crate::sorted::SortedMap;
 pub(crate) use consumer::Registry;
 pub(crate) use document::{Document, Lists, MAX_REGISTRY_BYTES, REGISTRY_FILE, is_zip};
 #[cfg(feature = "author")]
@@ -28,7 +29,5 @@ pub(crate) use metadata::storable;
 pub use project::{FileFacts, Files, ModelEntry, ProjectRegistry, RegisteredVersion, TargetEntry};
 #[cfg(feature = "author")]
 pub(crate) use project::{digest_of, total_bytes};
-#[cfg(feature = "author")]
-pub use sorted::SortedMap;
 #[cfg(feature = "author")]
 pub(crate) use write::TextFacts;

@@ -11,13 +11,13 @@ use toml::{Table, Value};
 use super::document::{self, Document, FileEntry};
 use super::metadata::{json_table, metadata_bytes, toml_bytes};
 use super::pieces::entry_bytes;
-use super::sorted::SortedMap;
 use super::version;
 use crate::catalog::Metadata;
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::model::{ModelName, ModelRef};
 use crate::relpath::RelPath;
+use crate::sorted::SortedMap;
 use crate::time::parse_rfc3339;
 
 /// The most that is kept of a project's registry, in bytes: as much as 50,000 models need.

@@ -10,9 +10,9 @@ use toml::{Spanned, Table, Value};
 
 use super::document::{Document, FileEntry};
 use super::pieces::{Lines, Piece, Room, Text, entry_bytes, malformed, reason};
-use super::sorted::Gathered;
 use crate::error::{Error, Result};
 use crate::relpath::shown;
+use crate::sorted::Gathered;
 
 /// What the allocator adds to a short text or list of its own.
 const ALLOCATION_BYTES: usize = 24;

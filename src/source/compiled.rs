@@ -27,7 +27,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::{ListingPlace, RemoteMetadata};
+use crate::catalog::{ListingPlace, RawMetadata};
 use crate::digest::{Digest, Hasher};
 use crate::error::{BoxError, Error, ErrorKind, IoContext, Result};
 use crate::model::{ModelRef, Words};
@@ -84,7 +84,7 @@ pub(crate) struct Row {
     /// Where its files are listed, if they are.
     pub(crate) place: Option<ListingPlace>,
     /// What the registry says of it beyond its files.
-    pub(crate) about: RemoteMetadata,
+    pub(crate) about: RawMetadata,
 }
 
 /// Where a compiled registry is read from: a file, or memory.
@@ -194,9 +194,9 @@ impl<O> Compiled<O> {
         words.ok_or_else(|| self.damaged(None))
     }
 
-    fn texts(&mut self) -> Result<Vec<RemoteMetadata>> {
+    fn texts(&mut self) -> Result<Vec<RawMetadata>> {
         let bytes = self.read_part(self.head.texts)?;
-        let of_json = |text| RemoteMetadata::of_json(serde_json::from_str(text).ok()?);
+        let of_json = |text| RawMetadata::of_json(serde_json::from_str(text).ok()?);
         let texts = read_words(&bytes).and_then(|texts| texts.into_iter().map(of_json).collect());
         texts.ok_or_else(|| self.damaged(None))
     }
@@ -262,7 +262,7 @@ pub(crate) struct Rows<'c> {
     content: &'c mut BufReader<Box<dyn Content>>,
     path: &'c Path,
     words: Arc<Words>,
-    texts: Vec<RemoteMetadata>,
+    texts: Vec<RawMetadata>,
     root: LastRoot,
     left: usize,
 }
@@ -307,7 +307,7 @@ impl Record {
         &self,
         words: &Arc<Words>,
         last_root: &mut LastRoot,
-        about: impl FnOnce(u32) -> Option<RemoteMetadata>,
+        about: impl FnOnce(u32) -> Option<RawMetadata>,
     ) -> Option<Row> {
         // Zero stands for none.
         let word = |number: u32| number.checked_sub(1).filter(|place| words.has(*place));
@@ -328,7 +328,7 @@ impl Record {
             place: known(at).map(|at| ListingPlace { at, length }),
             about: match text.checked_sub(1) {
                 Some(place) => about(place)?,
-                None => RemoteMetadata::default(),
+                None => RawMetadata::default(),
             },
         })
     }

@@ -1,17 +1,17 @@
 //! `registry.json`: what is installed. [`crate::installed`] shows its format.
 
-use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::catalog::{Metadata, Pin};
+use crate::catalog::{Metadata, Pin, RawMetadata};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::manifest::Manifest;
 use crate::model::ModelRef;
 use crate::setters::setters;
+use crate::sorted::SortedMap;
 
 /// What is recorded of an installed model version.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,17 +31,17 @@ pub(crate) struct ModelRecord {
     pub(crate) model_type: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) tags: Vec<String>,
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
-    pub(crate) metadata: Map<String, Value>,
+    #[serde(default, skip_serializing_if = "RawMetadata::is_empty")]
+    pub(crate) metadata: RawMetadata,
     /// The digest that the source offered it under, if that is not the manifest's: sizes were measured later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) offered_hash: Option<Digest>,
     /// Where its files came from, for sources that identify them by place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) pin: Option<Pin>,
+    pub(crate) pin: Option<Box<Pin>>,
     /// What takes precedence over whatever its source states.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) annotation: Option<Annotation>,
+    pub(crate) annotation: Option<Box<Annotation>>,
     /// The boot under which it was installed, as long as its files are not known to be on the disk; see `durability`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) unsettled: Option<String>,
@@ -70,7 +70,7 @@ pub(crate) struct ModelRecord {
 /// let model = manager.annotate(&"digits/logistic v1".parse()?, &annotation)?;
 /// assert_eq!(model.model_type.as_deref(), Some("image-classification"));
 /// assert_eq!(model.tags, ["digits", "reviewed"]);
-/// assert_eq!(model.metadata["reviewed_by"], "Ada");
+/// assert_eq!(model.metadata.to_map()["reviewed_by"], "Ada");
 /// assert_eq!(model.description(), None, "`null` has removed it");
 ///
 /// let only = Annotation::default().tags(["mine"]);
@@ -132,6 +132,14 @@ impl Annotation {
     }
 }
 
+/// Sets a key of the metadata; `null` removes it.
+fn state(metadata: &mut Metadata, key: &str, value: Value) {
+    match value {
+        Value::Null => metadata.remove(key),
+        value => metadata.insert(key.to_owned(), value),
+    };
+}
+
 fn add_missing(tags: &mut Vec<String>, more: &[String]) {
     for tag in more {
         if !tags.contains(tag) {
@@ -155,7 +163,7 @@ impl ModelRecord {
             made_by_hand: false,
             model_type: None,
             tags: Vec::new(),
-            metadata: Map::new(),
+            metadata: RawMetadata::default(),
             offered_hash: None,
             pin: None,
             annotation: None,
@@ -165,28 +173,22 @@ impl ModelRecord {
 
     /// Changes what is recorded, and keeps the annotation. The metadata, too, state the type and the tags.
     pub(crate) fn annotate(&mut self, new: &Annotation) {
+        let mut metadata = self.metadata.to_map();
         for (key, value) in &new.metadata {
-            self.state(key, value.clone());
+            state(&mut metadata, key, value.clone());
         }
         if let Some(model_type) = &new.model_type {
             self.model_type = (!model_type.is_empty()).then(|| model_type.clone());
-            self.state("type", self.model_type.clone().into());
+            state(&mut metadata, "type", self.model_type.clone().into());
         }
         let tags = new.tagged(&self.tags);
         if tags != self.tags {
             let stated = (!tags.is_empty()).then(|| tags.clone());
-            self.state("tags", stated.into());
+            state(&mut metadata, "tags", stated.into());
             self.tags = tags;
         }
+        self.metadata = (&metadata).into();
         self.annotation.get_or_insert_default().extend(new);
-    }
-
-    /// Sets a key of the metadata; `null` removes it.
-    fn state(&mut self, key: &str, value: Value) {
-        match value {
-            Value::Null => self.metadata.remove(key),
-            value => self.metadata.insert(key.to_owned(), value),
-        };
     }
 
     /// Returns an entry with an annotation. What this version does not know stays as it was. `None` if the entry is
@@ -213,7 +215,7 @@ impl ModelRecord {
     /// Returns an entry whose files come from another place, if they are those that are offered under this digest.
     pub(crate) fn repinned(entry: &Value, offered: Digest, pin: &Pin) -> Option<Value> {
         Self::changed(entry, &["pin"], |record| {
-            record.pin = Some(pin.clone());
+            record.pin = Some(pin.clone().into());
             record.offered() == offered
         })
     }
@@ -273,14 +275,17 @@ impl ModelRecord {
 /// Everything that is installed, group → model → version; [`Entries`] is the form in which it is changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct Records<R = ModelRecord>(BTreeMap<String, BTreeMap<String, BTreeMap<String, R>>>);
+pub(crate) struct Records<R = ModelRecord>(Named<Named<Named<R>>>);
+
+/// Most models have one version.
+type Named<T> = SortedMap<String, T>;
 
 /// The file with everything in it, including what this version does not know.
 pub(crate) type Entries = Records<Value>;
 
 impl<R> Default for Records<R> {
     fn default() -> Self {
-        Self(BTreeMap::new())
+        Self(SortedMap::new())
     }
 }
 
@@ -293,11 +298,9 @@ impl<R> Records<R> {
     }
 
     pub(crate) fn insert(&mut self, model: &ModelRef, record: R) {
-        let models = self.0.entry(model.group().to_owned()).or_default();
-        models
-            .entry(model.model().to_owned())
-            .or_default()
-            .insert(model.version().to_owned(), record);
+        let models = self.0.get_or_default(model.group().to_owned());
+        let versions = models.get_or_default(model.model().to_owned());
+        versions.insert(model.version().to_owned(), record);
     }
 
     pub(crate) fn remove(&mut self, model: &ModelRef) -> Option<R> {
@@ -314,8 +317,8 @@ impl<R> Records<R> {
     }
 
     pub(crate) fn values(&self) -> impl Iterator<Item = &R> {
-        let models = self.0.values().flat_map(BTreeMap::values);
-        models.flat_map(BTreeMap::values)
+        let models = self.0.values().flat_map(SortedMap::values);
+        models.flat_map(SortedMap::values)
     }
 
     /// Returns everything in the order of names. An entry whose name could not be a folder is left out with a warning.

@@ -165,7 +165,7 @@ impl Engine {
         let mut stated = ModelRecord::new(&files.manifest, SystemTime::now());
         stated.annotate(&options.annotation);
         let remote = RemoteModel {
-            metadata: (&stated.metadata).into(),
+            metadata: stated.metadata,
             is_made_by_hand: true,
             ..RemoteModel::of_contents(model.clone(), "", files.manifest.clone())
         };

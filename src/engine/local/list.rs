@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
-use crate::catalog::Metadata;
+use crate::catalog::RawMetadata;
 use crate::digest::Digest;
 use crate::engine::Engine;
 use crate::engine::pull::selection::Selection;
@@ -187,7 +187,7 @@ pub struct InstalledModel {
     /// The patterns of [`PullOptions::exclude`](crate::PullOptions::exclude) that it was pulled with; may be empty.
     pub exclude: Vec<String>,
     /// Everything that its registry and its annotation state about it; may be empty.
-    pub metadata: Metadata,
+    pub metadata: RawMetadata,
 }
 
 impl InstalledModel {
@@ -210,14 +210,14 @@ impl InstalledModel {
             tags: Vec::new(),
             include: Vec::new(),
             exclude: Vec::new(),
-            metadata: Metadata::new(),
+            metadata: RawMetadata::default(),
         }
     }
 
     /// Returns the `description` in the metadata; [`Listing`] has an example.
     #[must_use]
-    pub fn description(&self) -> Option<&str> {
-        self.metadata.get("description")?.as_str()
+    pub fn description(&self) -> Option<String> {
+        self.metadata.facts().description
     }
 }
 
@@ -290,7 +290,7 @@ impl PartialModel {
 /// let model = &listing.models[0];
 /// assert_eq!(model.model_type.as_deref(), Some("classification"));
 /// assert_eq!(model.tags, ["digits", "images"]);
-/// assert_eq!(model.description(), model.metadata["description"].as_str());
+/// assert_eq!(model.description().as_deref(), model.metadata.to_map()["description"].as_str());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]

@@ -274,7 +274,8 @@ impl Engine {
         let call = self.call(options.offline, &options.cancel.child());
         let call = call
             .with_rate_limit(options.rate_limit.as_ref())
-            .with_progress(options.progress.as_ref());
+            .with_progress(options.progress.as_ref())
+            .remembering();
         let mut failed = self.refresh_origins(&models, &records, &call)?;
         let mut report = UpdateReport::default();
         let progress = self.progress_of(&options.progress);
@@ -364,7 +365,7 @@ impl Engine {
             Err(error) => return Err(error.step(format!("check {model}"))),
         };
         if offer.remote.manifest_digest == record.offered() {
-            if apply && offer.remote.pin.as_deref() != record.pin.as_ref() {
+            if apply && offer.remote.pin != record.pin {
                 self.repin(&offer.remote, &call.cancel)?;
             }
             return Ok((Freshness::UpToDate, None));

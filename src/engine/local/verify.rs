@@ -312,8 +312,8 @@ impl Engine {
     ) -> Result<PullReport> {
         let source = self.source_of(model, record)?;
         let remote = RemoteModel {
-            metadata: (&record.metadata).into(),
-            pin: record.pin.clone().map(Box::new),
+            metadata: record.metadata.clone(),
+            pin: record.pin.clone(),
             ..RemoteModel::new(model.clone(), &*source.identity().key, record.offered())
         };
         let call = self.call(options.offline, &options.cancel);

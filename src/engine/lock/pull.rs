@@ -370,7 +370,7 @@ fn remote_in(records: &Records, locked: &LockedModel) -> RemoteModel {
     let installed = records.get(&locked.model);
     match installed.filter(|record| record.offered() == locked.manifest_digest) {
         Some(record) => RemoteModel {
-            metadata: (&record.metadata).into(),
+            metadata: record.metadata.clone(),
             ..remote
         },
         None => remote,

@@ -172,7 +172,7 @@ impl Reading {
             let version = at.version.as_deref();
             record.source.as_ref() == Some(&at.source.identity().key)
                 && version.is_none_or(|version| model.version() == version)
-                && (record.pin.as_ref()).is_some_and(|pin| at.source.is_same(&at.path, pin))
+                && (record.pin.as_deref()).is_some_and(|pin| at.source.is_same(&at.path, pin))
         };
         let installed = records.iter();
         let named = installed.filter(|(model, record)| {

@@ -87,7 +87,7 @@ impl Engine {
             report.installed.retain(|model| {
                 let facts = Facts {
                     model_type: model.model_type.clone(),
-                    description: model.description().map(str::to_owned),
+                    description: model.description(),
                     tags: model.tags.clone(),
                 };
                 matches(&words, &model.model, &facts)

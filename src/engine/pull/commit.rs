@@ -36,9 +36,10 @@ pub(crate) fn commit(
         made_by_hand: remote.is_made_by_hand,
         model_type: facts.model_type,
         tags: facts.tags,
-        metadata: remote.metadata.to_map(),
+        // What is recorded can be read, whatever a registry has.
+        metadata: (&remote.metadata.to_map()).into(),
         offered_hash: Some(remote.manifest_digest).filter(|offered| *offered != manifest.digest()),
-        pin: remote.pin.as_deref().cloned(),
+        pin: remote.pin.clone(),
         unsettled: partial.unsettled().map(str::to_owned),
         ..ModelRecord::new(manifest, SystemTime::now())
     };

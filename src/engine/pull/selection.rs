@@ -14,7 +14,7 @@ pub(crate) struct Selection {
 impl Selection {
     /// Returns the selection that an installed model was pulled with.
     pub(crate) fn recorded(record: &ModelRecord) -> Self {
-        record.pin.as_ref().map(Self::pinned).unwrap_or_default()
+        record.pin.as_deref().map(Self::pinned).unwrap_or_default()
     }
 
     /// Returns the selection that a pin has.

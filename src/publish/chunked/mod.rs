@@ -23,7 +23,7 @@ mod version;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::catalog::{Metadata, RemoteMetadata};
+use crate::catalog::{Metadata, RawMetadata};
 use crate::digest::Digest;
 use crate::error::{Error, Result as CrateResult};
 use crate::manifest::Manifest;
@@ -125,7 +125,7 @@ pub(crate) struct WrittenVersion {
     )]
     pub(crate) address: Option<String>,
     pub(crate) aliases: Vec<String>,
-    pub(crate) metadata: RemoteMetadata,
+    pub(crate) metadata: RawMetadata,
     pub(crate) manifest_digest: Digest,
     /// The state of the source that a mirror has the files of, if that is another one.
     pub(crate) source: Option<Digest>,

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::shards::{ANNOUNCEMENT, Shards, place};
-use crate::catalog::RemoteMetadata;
+use crate::catalog::RawMetadata;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::model::ModelName;
@@ -123,9 +123,7 @@ fn judge(
         bytes: None,
         place: None,
         // What only describes may be of any type.
-        about: metadata
-            .and_then(RemoteMetadata::of_json)
-            .unwrap_or_default(),
+        about: metadata.and_then(RawMetadata::of_json).unwrap_or_default(),
     })
 }
 

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use tracing::debug;
 
 use super::{Compiled, Head, ROW_BYTES, Record, Row, damaged, read_words};
-use crate::catalog::RemoteMetadata;
+use crate::catalog::RawMetadata;
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::model::Words;
@@ -142,7 +142,7 @@ impl Names {
     fn row(&self, bytes: &[u8; ROW_BYTES]) -> Result<Row> {
         let about = |place: u32| {
             let text = self.texts.has(place).then(|| self.texts.get(place))?;
-            RemoteMetadata::of_json(serde_json::from_str(text).ok()?)
+            RawMetadata::of_json(serde_json::from_str(text).ok()?)
         };
         let row = Record::decode(bytes).row(&self.words, &mut Default::default(), about);
         row.ok_or_else(|| damaged(&self.path, None))

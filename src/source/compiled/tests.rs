@@ -22,7 +22,7 @@ fn row(name: &str, version: &str, list: Option<ListingPlace>) -> Row {
         files: list.map(|_| 3),
         bytes: None,
         place: list,
-        about: RemoteMetadata::of_json(serde_json::from_str(&metadata).unwrap()).unwrap(),
+        about: RawMetadata::of_json(serde_json::from_str(&metadata).unwrap()).unwrap(),
         model,
     }
 }

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
-use crate::catalog::{Metadata, RemoteMetadata};
+use crate::catalog::{Metadata, RawMetadata};
 use crate::digest::{Checksum, Digest, GitBlobId};
 use crate::error::{Error, Result};
 use crate::manifest::{Manifest, ManifestFile};
@@ -149,7 +149,7 @@ impl ModelInfo {
     }
 
     /// What the Hub says about the model.
-    pub(super) fn metadata(&self) -> RemoteMetadata {
+    pub(super) fn metadata(&self) -> RawMetadata {
         let mut metadata: Metadata = Map::new();
         let mut add = |key: &str, value: Value| {
             if !value.is_null() {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::{PinState, RemoteMetadata};
+use crate::catalog::{PinState, RawMetadata};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::http::Validators;
@@ -114,7 +114,7 @@ pub(crate) fn write(
         let name = ModelName::parse(&below(source, model.name));
         let name = name.and_then(|name| name.version(&*origin.reference));
         let place = compiler.list(&json)?;
-        let about = registry.metadata(&model).map(RemoteMetadata::from);
+        let about = registry.metadata(&model).map(RawMetadata::from);
         compiler.add(&Row {
             model: name.map_err(|error| Error::registry(location, error.to_string()))?,
             digest: Digest::of(&json),

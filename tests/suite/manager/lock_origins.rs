@@ -238,7 +238,7 @@ fn a_frozen_pull_keeps_what_the_lock_and_the_store_know_of_a_model() {
     assert_installed(&manager.pull_locked(&options).unwrap());
     let model = installed(&manager);
     assert_eq!(model.tags, ["digits", "tiny", "mine"]);
-    assert_eq!(model.metadata["licence"], "MIT");
+    assert_eq!(model.metadata.to_map()["licence"], "MIT");
 }
 
 #[test]

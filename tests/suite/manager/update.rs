@@ -95,6 +95,24 @@ fn an_update_fetches_what_changed_and_drops_what_is_gone() {
 }
 
 #[test]
+fn a_source_is_asked_once_about_all_its_models() {
+    let rack = Rack::with_model();
+    rack.publish("g/m v2", &next_state());
+    rack.publish("g/n v1", &sample());
+    for model in ["g/m v1", "g/m v2", "g/n v1"] {
+        rack.pull(model).unwrap();
+    }
+    rack.server.reset_counts();
+    let entries = check(&rack.manager());
+    assert_eq!(entries.len(), 3);
+    let is_current = |(_, freshness): &_| matches!(freshness, Freshness::UpToDate);
+    assert!(entries.iter().all(is_current), "{entries:?}");
+    let requests = rack.server.requests().into_iter();
+    let paths: Vec<String> = requests.map(|request| request.path).collect();
+    assert_eq!(paths, ["/models.json"]);
+}
+
+#[test]
 fn a_plain_pull_brings_in_a_new_state_too() {
     let (rack, _) = changed();
     let report = rack.pull("g/m v1").unwrap();

@@ -196,7 +196,7 @@ fn a_project_has_a_repository_for_each_model() {
     let listing = manager.list(&modelrack::ListOptions::default()).unwrap();
     for model in listing.models {
         assert_eq!(
-            model.metadata.get("outputs"),
+            model.metadata.to_map().get("outputs"),
             Some(&json!(["incidence"])),
             "{model:?}"
         );

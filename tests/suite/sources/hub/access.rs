@@ -204,7 +204,7 @@ fn a_gated_model_comes_for_those_who_are_let_in() {
         .rack
         .assert_files("hf/openai/whisper-tiny main", &whisper());
     let [model] = machine.installed().try_into().unwrap();
-    assert_eq!(model.metadata["gated"], "manual");
+    assert_eq!(model.metadata.to_map()["gated"], "manual");
 }
 
 #[test]

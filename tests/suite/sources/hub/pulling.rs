@@ -43,11 +43,11 @@ fn every_file_comes_once_and_from_the_commit() {
     assert_eq!(model.model_type.as_deref(), Some("audio-to-text"));
     assert_eq!((model.total_bytes, model.files), (WHISPER_BYTES, 4));
     assert_eq!(
-        model.metadata["pipeline_tag"],
+        model.metadata.to_map()["pipeline_tag"],
         "automatic-speech-recognition"
     );
-    assert_eq!(model.metadata["license"], "mit");
-    assert_eq!(model.metadata["gated"], false);
+    assert_eq!(model.metadata.to_map()["license"], "mit");
+    assert_eq!(model.metadata.to_map()["gated"], false);
     assert!(model.tags.contains(&"transformers".to_owned()));
 
     machine.hub.server().reset_counts();

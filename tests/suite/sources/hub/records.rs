@@ -88,19 +88,19 @@ fn facts_are_added_replaced_and_removed() {
         .tags(["mine"]);
     let annotated = manager.annotate(&address(WHISPER), &facts).unwrap();
     assert_eq!(annotated, model(&machine));
-    assert_eq!(annotated.metadata["accuracy"], 0.5);
-    assert_eq!(annotated.description(), Some("Ears"));
+    assert_eq!(annotated.metadata.to_map()["accuracy"], 0.5);
+    assert_eq!(annotated.description().as_deref(), Some("Ears"));
     assert_eq!(annotated.tags, ["mine"]);
-    assert!(!annotated.metadata.contains_key("likes"));
+    assert!(!annotated.metadata.to_map().contains_key("likes"));
     assert_eq!(
-        annotated.metadata["pipeline_tag"],
+        annotated.metadata.to_map()["pipeline_tag"],
         "automatic-speech-recognition"
     );
     let found = manager.search("ears mine", &modelrack::SearchOptions::default());
     assert_eq!(found.unwrap().installed.len(), 1);
     let fewer = annotation(json!({"accuracy": null, "never": null}));
     let annotated = manager.annotate(&address(WHISPER), &fewer).unwrap();
-    assert!(!annotated.metadata.contains_key("accuracy"));
+    assert!(!annotated.metadata.to_map().contains_key("accuracy"));
     assert_eq!(annotated.tags, ["mine"]);
     assert_eq!(annotated.model_type.as_deref(), Some("audio-to-text"));
     assert!(
@@ -137,8 +137,8 @@ fn facts_outlive_updates_repairs_and_new_copies() {
     manager.annotate(&address(WHISPER), &facts).unwrap();
     let assert_kept = |what: &str| {
         let model = model(&machine);
-        assert_eq!(model.metadata["note"], "mine", "{what}");
-        assert!(!model.metadata.contains_key("likes"), "{what}");
+        assert_eq!(model.metadata.to_map()["note"], "mine", "{what}");
+        assert!(!model.metadata.to_map().contains_key("likes"), "{what}");
         assert_eq!(model.model_type.as_deref(), Some("other"), "{what}");
         assert_eq!(model.tags, ["mine"], "{what}");
     };
@@ -147,7 +147,7 @@ fn facts_outlive_updates_repairs_and_new_copies() {
     manager.update(&UpdateOptions::default()).unwrap();
     assert_kept("an update");
     assert_eq!(
-        model(&machine).metadata["downloads"],
+        model(&machine).metadata.to_map()["downloads"],
         77,
         "the Hub's word is new"
     );

@@ -8,8 +8,8 @@ use std::marker::PhantomData;
 use std::ops::Index;
 use std::{slice, vec};
 
-use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// A map in the order of its keys, for few entries: a sorted list of them.
 ///
@@ -146,12 +146,29 @@ impl<K: Ord, V> SortedMap<K, V> {
         match self.place(&key) {
             Ok(place) => Some(std::mem::replace(&mut self.entries[place].1, value)),
             Err(place) => {
-                // The usual growth has room for four from the first entry on.
-                self.entries.reserve_exact(1 + self.entries.len() / 4);
-                self.entries.insert(place, (key, value));
+                self.add(place, key, value);
                 None
             }
         }
+    }
+
+    fn add(&mut self, place: usize, key: K, value: V) -> usize {
+        // The usual growth has room for four from the first entry on.
+        self.entries.reserve_exact(1 + self.entries.len() / 4);
+        self.entries.insert(place, (key, value));
+        place
+    }
+
+    /// Returns the value of a key, to be changed; adds a new one if it has none.
+    pub(crate) fn get_or_default(&mut self, key: K) -> &mut V
+    where
+        V: Default,
+    {
+        let place = match self.place(&key) {
+            Ok(place) => place,
+            Err(place) => self.add(place, key, V::default()),
+        };
+        &mut self.entries[place].1
     }
 
     /// Removes the value of a key, and returns it; [`SortedMap`] has an example.
@@ -295,6 +312,12 @@ impl<'m, K, V> IntoIterator for &'m SortedMap<K, V> {
 
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
+    }
+}
+
+impl<K: Serialize, V: Serialize> Serialize for SortedMap<K, V> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self)
     }
 }
 
