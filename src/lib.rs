@@ -140,6 +140,7 @@
 //! | [`Cancelled`](ErrorKind::Cancelled) | the caller cancelled | nothing; a pull resumes |
 //! | [`Several`](ErrorKind::Several) | some of several things failed | handle each of `errors` |
 //! | [`NotRegistered`](ErrorKind::NotRegistered), [`NotPublishable`](ErrorKind::NotPublishable), [`DamagedRegistry`](ErrorKind::DamagedRegistry), [`RegistryTooLarge`](ErrorKind::RegistryTooLarge) | a publisher's project needs attention | show it |
+//! | [`DamagedTarget`](ErrorKind::DamagedTarget) | the index of a registry that was to be changed is malformed | show it; the user restores it |
 //! | [`Unsupported`](ErrorKind::Unsupported) | a [manager of your own](Manager#managers-of-your-own) leaves a method out | implement it |
 //! | [`Internal`](ErrorKind::Internal) | a bug in this crate | report it |
 //!

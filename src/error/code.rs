@@ -17,6 +17,7 @@ impl ErrorKind {
             Self::Config { .. } | Self::NoSource => "CONFIG_ERROR",
             Self::Registry { .. }
             | Self::DamagedRegistry { .. }
+            | Self::DamagedTarget { .. }
             | Self::RegistryTooLarge { .. }
             | Self::UnusableFiles { .. }
             | Self::DamagedCache { .. }

@@ -60,6 +60,13 @@ pub enum ErrorKind {
         /// The limit.
         max_bytes: u64,
     },
+    /// The index of a registry or an image layout that was to be changed is malformed.
+    DamagedTarget {
+        /// The path or URL of the index.
+        location: String,
+        /// The error of the parser, if any.
+        source: Option<BoxError>,
+    },
     /// A model reference is invalid or ambiguous.
     InvalidRef {
         /// The reference as given.
@@ -414,6 +421,7 @@ impl ErrorKind {
             Self::Config { source, .. }
             | Self::Registry { source, .. }
             | Self::DamagedRegistry { source, .. }
+            | Self::DamagedTarget { source, .. }
             | Self::DamagedCache { source, .. }
             | Self::NotSynced { source, .. }
             | Self::Network { source, .. } => source.as_deref().map(|source| source as _),

@@ -102,6 +102,7 @@
 //!         ErrorKind::DamagedRegistry { path, message, source } => {
 //!             format!("restore {} from version control: {message} ({source:?})", path.display())
 //!         }
+//!         ErrorKind::DamagedTarget { location, source } => format!("restore {location} from a copy ({source:?})"),
 //!         ErrorKind::RegistryTooLarge { path, size_bytes, max_bytes } => {
 //!             format!("{} would have {size_bytes} of {max_bytes} bytes", path.display())
 //!         }
@@ -391,6 +392,12 @@ impl Error {
             message: message.into(),
             source: Some(source.into()),
         })
+    }
+
+    /// An index that was to be changed and is malformed, with what the parser says.
+    pub(crate) fn damaged_target(location: impl fmt::Display, source: Option<BoxError>) -> Self {
+        let location = location.to_string();
+        Self::from(ErrorKind::DamagedTarget { location, source })
     }
 
     /// Creates the error of models of which some failed, in order; that of the model if there was only one, and `None` if none

@@ -38,6 +38,9 @@ impl fmt::Display for ErrorKind {
             Self::DamagedRegistry { path, message, .. } => {
                 write!(f, "{message} ({})", path.display())
             }
+            Self::DamagedTarget { location, .. } => {
+                write!(f, "the index is malformed ({location})")
+            }
             Self::RegistryTooLarge {
                 path,
                 size_bytes,

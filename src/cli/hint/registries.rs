@@ -23,6 +23,9 @@ pub(super) fn about_registries(session: &Session, kind: &ErrorKind) -> Option<St
         ErrorKind::DamagedRegistry { .. } => "restore it from version control or a copy; to \
              start over, move it and its backup away"
             .into(),
+        ErrorKind::DamagedTarget { .. } => {
+            "restore it from a copy, or publish everything again at another place".into()
+        }
         ErrorKind::DamagedCache { .. } => format!("'{path} sync' replaces it"),
         ErrorKind::OriginUnknown { .. } => {
             format!("pull the model again with '{path} pull --force MODEL'")

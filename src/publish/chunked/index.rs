@@ -1,6 +1,6 @@
 //! The index of a chunked registry, `models.json`, and its shards.
 
-use super::models::{Models, add_version, document, read_models};
+use super::models::{INDEX, Models, add_version, document, read_models};
 use super::sharding::Sharding;
 use super::{Registry, WrittenVersion};
 use crate::error::Result;
@@ -28,7 +28,9 @@ pub(crate) fn add_to_index(
             sharding.add(versions)?;
             return sharding.announcement();
         }
-        let mut models = before.map_or(Ok(Models::new()), |json| read_models(json, location))?;
+        let mut models = before.map_or(Ok(Models::new()), |json| {
+            read_models(json, (location, INDEX))
+        })?;
         for version in &mut *versions {
             add_version(&mut models, version)?;
         }
@@ -37,7 +39,7 @@ pub(crate) fn add_to_index(
             sharding.split(models)?;
             return sharding.announcement();
         }
-        check_index(&json, None, location)?;
+        check_index(&json, None, format_args!("{location}/{INDEX}"))?;
         Ok(json)
     })
 }

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
@@ -13,6 +14,9 @@ use serde_json::{Map, Value};
 use super::WrittenVersion;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+
+/// The name of the index.
+pub(super) const INDEX: &str = "models.json";
 
 /// Group → model → its versions.
 pub(super) type Models = BTreeMap<String, BTreeMap<String, ModelText>>;
@@ -67,10 +71,14 @@ fn text_of(value: &impl Serialize) -> Result<Box<RawValue>> {
     to_raw_value(value).map_err(|error| Error::internal(error.to_string()))
 }
 
-/// Reads an index without shards, or a shard.
-pub(super) fn read_models(json: &[u8], location: &dyn Display) -> Result<Models> {
-    serde_json::from_slice(json)
-        .map_err(|error| Error::registry_from(location, "the index is malformed", error))
+/// Reads an index without shards, or a shard: the document with this name in the registry at the location.
+pub(super) fn read_models<T: DeserializeOwned>(
+    json: &[u8],
+    (location, name): (&dyn Display, &str),
+) -> Result<T> {
+    serde_json::from_slice(json).map_err(|error| {
+        Error::damaged_target(format_args!("{location}/{name}"), Some(error.into()))
+    })
 }
 
 /// Writes an index without shards, or a shard.

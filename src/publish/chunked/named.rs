@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use serde::Deserialize;
 
-use super::models::{Models, read_models};
+use super::models::{INDEX, Models, read_models};
 use super::sharding::read_shard;
 use crate::at_once::at_once;
 use crate::digest::Digest;
@@ -61,7 +61,7 @@ impl Named {
         let ReadRegistry {
             registry, location, ..
         } = from;
-        let Some(json) = registry.read("models.json")? else {
+        let Some(json) = registry.read(INDEX)? else {
             let message = "there is no registry: it has no models.json, or none that may be read";
             return Err(Error::registry(location, message));
         };
@@ -72,7 +72,7 @@ impl Named {
         self.versions = 0;
         match Shards::announced(&json) {
             None => {
-                let models = read_models(&json, location)?;
+                let models = read_models(&json, (location, INDEX))?;
                 self.versions = manifests_of(models, location, &mut manifests)?;
             }
             Some(shards) => {

@@ -5,11 +5,11 @@ use std::fmt::Display;
 
 use serde_json::value::RawValue;
 
-use super::models::{Models, VersionText, Versions};
+use super::models::{INDEX, Models, VersionText, Versions, read_models};
 use super::sharding::read_shard;
 use crate::catalog::Metadata;
 use crate::digest::Digest;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::http::transport::Payload;
 use crate::manifest::Manifest;
 use crate::model::ModelRef;
@@ -110,17 +110,13 @@ enum Published {
 
 impl Published {
     fn read(registry: &dyn RegistryWriter, location: &(dyn Display + Sync)) -> Result<Self> {
-        let Some(json) = registry.read("models.json")? else {
+        let Some(json) = registry.read(INDEX)? else {
             return Ok(Self::Models(BTreeMap::new()));
         };
         if let Some(shards) = Shards::announced(&json) {
             return Ok(Self::Shards(shards));
         }
-        let models = serde_json::from_slice(&json);
-        models.map(Self::Models).map_err(|error| {
-            let location = format!("{location}/models.json");
-            Error::registry_from(location, "the index is malformed", error)
-        })
+        read_models(&json, (location, INDEX)).map(Self::Models)
     }
 
     /// Returns all versions of a model.

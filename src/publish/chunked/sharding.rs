@@ -99,7 +99,7 @@ pub(super) fn read_shard(
 ) -> Result<Models> {
     let path = shard_path(digest);
     match registry.read(&path)? {
-        Some(json) if Digest::of(&json) == *digest => read_models(&json, location),
+        Some(json) if Digest::of(&json) == *digest => read_models(&json, (location, &path)),
         Some(_) => Err(Error::registry(
             location,
             format!("{path} has other bytes than announced"),

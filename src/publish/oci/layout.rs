@@ -43,7 +43,7 @@ impl LayoutWriter {
         let path = self.index_path();
         let json = read_small(&path, MAX_DOCUMENT_BYTES).at("read", &path)?;
         let malformed =
-            |error| Error::registry_from(path.display(), "the index is malformed", error);
+            |error: serde_json::Error| Error::damaged_target(path.display(), Some(error.into()));
         json.map(|json| serde_json::from_slice(&json).map_err(malformed))
             .transpose()
     }
@@ -95,7 +95,7 @@ impl Tagging<'_> {
     /// Makes the index anew, in which each of the tags names the manifest.
     pub(super) fn apply(&self, mut index: Value, manifest: &TypedDocument) -> Result<Value> {
         let location = self.location.display();
-        let malformed = || Error::registry(&location, "the index is malformed");
+        let malformed = || Error::damaged_target(&location, None);
         let manifests = index
             .as_object_mut()
             .ok_or_else(malformed)?

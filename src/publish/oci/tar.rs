@@ -42,8 +42,9 @@ impl TarLayout {
     pub(super) fn open(path: &Path, cancel: &CancelToken, is_rehearsal: bool) -> Result<Self> {
         let tar = TarWriter::open(path, INDEX, cancel, is_rehearsal)?;
         let json = match tar.read(INDEX, MAX_DOCUMENT_BYTES)? {
-            Some(json) => serde_json::from_slice(&json).map_err(|error| {
-                Error::registry_from(path.display(), "the index is malformed", error)
+            Some(json) => serde_json::from_slice(&json).map_err(|error: serde_json::Error| {
+                let index = format!("{}/{INDEX}", path.display());
+                Error::damaged_target(index, Some(error.into()))
             })?,
             None if tar.is_new() => empty_index(),
             None => {

@@ -142,6 +142,10 @@ fn errors() -> Vec<Error> {
             message: text("the registry is empty"),
             source: None,
         }),
+        Error::from(ErrorKind::DamagedTarget {
+            location: text("public/models.json"),
+            source: words("expected `,` at line 3"),
+        }),
         Error::from(ErrorKind::RegistryTooLarge {
             path: PathBuf::from(".registry/models.toml"),
             size_bytes: 11,

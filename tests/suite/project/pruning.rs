@@ -8,7 +8,7 @@ use modelrack::progress::Step;
 use modelrack::project::{
     Project, PublishOptions, PublishReport, PublishTarget, RegistryPruneOptions, RegistryPrunePlan,
 };
-use modelrack::{ModelRef, Progress, ProgressEvent, Result};
+use modelrack::{ErrorKind, ModelRef, Progress, ProgressEvent, Result};
 
 use crate::support::chain;
 use crate::support::disk::{age, files_below, write_files};
@@ -163,6 +163,14 @@ fn whatever_cannot_be_read_keeps_everything() {
                     "{name} {text:?}: {}",
                     chain(&error)
                 );
+                if text == Some("{") {
+                    let kind = error.kind();
+                    let is_named = |location: &str| location.ends_with("/models.json");
+                    assert!(
+                        matches!(kind, ErrorKind::DamagedTarget { location, .. } if is_named(location)),
+                        "{kind:?}"
+                    );
+                }
             }
             assert_eq!(files_below(&registry), before, "{name} {text:?}");
             fs::write(&path, whole).unwrap();

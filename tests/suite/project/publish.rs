@@ -275,6 +275,10 @@ fn a_malformed_index_is_refused_and_left_alone() {
             Project::publish_files(&[folder], &model_ref("g/m v1"), rack.registry(), &options())
                 .unwrap_err();
         assert_eq!(error.code(), "REGISTRY_ERROR", "{index}");
+        assert!(
+            error.to_string().contains("models.json"),
+            "{index}: {error}"
+        );
         assert_eq!(fs::read_to_string(path).unwrap(), index);
     }
 }
