@@ -92,7 +92,7 @@ impl RegistryPlace {
         };
         // What people write before '@' may be a password.
         let shown = host.rsplit('@').next().unwrap_or_default();
-        let refuse = |reason: String| Error::invalid_ref(shown, reason);
+        let refuse = |reason: String| Error::invalid_ref(format!("oci://{shown}"), reason);
         let url = url.map_err(|error| refuse(format!("is no host: {error}")))?;
         match url.basic_authorization() {
             None => Self::of_url(&url, false).map_err(|reason| refuse(reason.to_owned())),

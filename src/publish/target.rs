@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Serialize, Serializer};
 
 use crate::error::{Error, Result};
-use crate::oci::is_tag;
+use crate::oci::{RegistryPlace, is_tag};
 use crate::source::location::refuse_half_a_url;
 use crate::url::{Scheme, Url, without_login};
 
@@ -88,6 +88,7 @@ impl PublishTarget {
             if host.is_empty() {
                 return Err(Error::argument("the registry has no host"));
             }
+            RegistryPlace::of_host(host).map_err(|error| Error::argument(error.to_string()))?;
             if path.contains('@') {
                 let message = "a digest follows from what is published: name a tag";
                 return Err(Error::argument(message));
@@ -248,9 +249,11 @@ mod tests {
             ("file://", "cannot publish to file://"),
             ("https://h/x", "cannot publish to https://h/x"),
             ("oci-layout:", "has no folder"),
+            ("oci://localhost:99999/a", "port of the URL is not a number"),
         ] {
-            let error = PublishTarget::parse(text).unwrap_err().to_string();
-            assert!(error.contains(expected), "{text}: {error}");
+            let error = PublishTarget::parse(text).unwrap_err();
+            assert_eq!(error.code(), "INVALID_ARGUMENT", "{text}");
+            assert!(error.to_string().contains(expected), "{text}: {error}");
         }
         for text in [
             "./s3:/bucket",
