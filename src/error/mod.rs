@@ -53,6 +53,7 @@
 //!             AuthFailure::Missing if registry.is_some() => format!("log in to {registry:?} ({reason:?}, {looked_at:?})"),
 //!             AuthFailure::Missing => format!("{url} needs a token in {token_variable:?} ({reason:?})"),
 //!             AuthFailure::Refused => format!("{url} rejects the token in {token_origin:?}"),
+//!             AuthFailure::WrongSecret => format!("{url} is not signed with the secret key in {token_origin:?}"),
 //!             AuthFailure::Forbidden => format!("{url} does not exist, or needs a token in {token_variable:?}"),
 //!             AuthFailure::Gated => format!("accept the terms of the model at {url}"),
 //!             AuthFailure::UnsafeTokenService => format!("{registry:?} hands out tokens at {reason:?}, which is not safe"),

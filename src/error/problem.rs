@@ -8,6 +8,8 @@ pub enum AuthFailure {
     Missing,
     /// The server rejected the credentials, or denies access with them.
     Refused,
+    /// An object store finds the secret key wrong that belongs to the key that it was sent.
+    WrongSecret,
     /// The server denies access, and no credentials were sent, or they are right: object stores do so for what does not
     /// exist, too.
     Forbidden,

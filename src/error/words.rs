@@ -246,6 +246,12 @@ impl fmt::Display for ErrorKind {
                         };
                         write!(f, "the server refuses the {what} in {origin}")?;
                     }
+                    AuthFailure::WrongSecret => {
+                        f.write_str("the server finds the secret key wrong")?;
+                        if let Some(origin) = token_origin {
+                            write!(f, " in {origin}")?;
+                        }
+                    }
                     AuthFailure::Refused => f.write_str("the server denies access")?,
                     AuthFailure::Forbidden if registry.is_some() => {
                         f.write_str("the registry denies access")?;

@@ -10,10 +10,16 @@ pub(super) fn about_access(_: &Session, kind: &ErrorKind) -> Option<String> {
     Some(match kind {
         ErrorKind::Authentication {
             url,
+            failure,
             token_origin,
             looked_at,
             ..
         } if url.scheme() == Scheme::S3 => match token_origin {
+            Some(origin) if *failure == AuthFailure::WrongSecret => {
+                format!(
+                    "correct the secret key in {origin}: it is not that of the key ID beside it"
+                )
+            }
             Some(origin) => {
                 format!("correct the key in {origin}, or ask the operator of the source for access")
             }
@@ -64,9 +70,10 @@ pub(super) fn about_access(_: &Session, kind: &ErrorKind) -> Option<String> {
             (AuthFailure::Forbidden, None) => {
                 "check the URL of the source, or ask its operator for access".into()
             }
-            (AuthFailure::Refused | AuthFailure::UnsafeTokenService, None) => {
-                "ask the operator of the source for access".into()
-            }
+            (
+                AuthFailure::Refused | AuthFailure::WrongSecret | AuthFailure::UnsafeTokenService,
+                None,
+            ) => "ask the operator of the source for access".into(),
         },
         _ => return None,
     })

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tracing::{debug, warn};
 
-use super::keys::{Keys, KeysWire, MAX_ANSWER_BYTES};
+use super::keys::{KEY_ID, Keys, KeysWire, MAX_ANSWER_BYTES, SECRET_KEY};
 use super::profile::Profile;
 use super::services;
 use crate::env::Environment;
@@ -176,15 +176,15 @@ fn shortened(key_id: &str) -> String {
 
 fn of_variables(environment: &Environment) -> Result<Option<Keys>> {
     let get = |name: &str| environment.get(name).map(Secret::new);
-    let Some(key_id) = environment.get("AWS_ACCESS_KEY_ID") else {
+    let Some(key_id) = environment.get(KEY_ID) else {
         return Ok(None);
     };
-    let Some(secret) = get("AWS_SECRET_ACCESS_KEY") else {
-        let message = "AWS_ACCESS_KEY_ID is set, but AWS_SECRET_ACCESS_KEY is not";
+    let Some(secret) = get(SECRET_KEY) else {
+        let message = format!("{KEY_ID} is set, but {SECRET_KEY} is not");
         return Err(Error::config(message));
     };
     let token = get("AWS_SESSION_TOKEN");
-    Keys::new("AWS_ACCESS_KEY_ID", &key_id, &secret, token.as_ref()).map(Some)
+    Keys::new(KEY_ID, &key_id, &secret, token.as_ref()).map(Some)
 }
 
 fn of_profile(

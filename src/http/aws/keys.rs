@@ -11,6 +11,18 @@ use crate::time::parse_rfc3339;
 /// The largest answer with keys, in bytes; those of AWS have up to 4 KiB, most of it the token of a session.
 pub(super) const MAX_ANSWER_BYTES: u64 = 64 << 10;
 
+/// The variables with the two parts of a key.
+pub(super) const KEY_ID: &str = "AWS_ACCESS_KEY_ID";
+pub(super) const SECRET_KEY: &str = "AWS_SECRET_ACCESS_KEY";
+
+/// How messages call where the secret key came from, of a key that came from there.
+pub(super) fn secret_beside(origin: &str) -> &str {
+    match origin {
+        KEY_ID => SECRET_KEY,
+        one_place => one_place,
+    }
+}
+
 /// What requests are signed with.
 #[derive(Debug, Clone)]
 pub(super) struct Keys {

@@ -36,7 +36,7 @@ use crate::mutex::Mutex;
 use crate::url::{Scheme, Url};
 
 use credentials::Credentials;
-use keys::Keys;
+use keys::{Keys, secret_beside};
 use place::{Place, is_region};
 use profile::Profile;
 use sign::{Scope, Signable, sign};
@@ -305,11 +305,15 @@ impl Authority for ObjectStore {
             return Ok(true);
         }
         let denied = |failure| {
+            let origin = match failure {
+                AuthFailure::WrongSecret => secret_beside(origin),
+                _ => origin,
+            };
             Failure::last(ErrorKind::Authentication {
                 url: Box::new(request.url.clone()),
                 failure,
                 token_variable: None,
-                token_origin: Some(origin.clone()),
+                token_origin: Some(origin.to_owned()),
                 registry: None,
                 reason: fault.as_ref().map(XmlFault::shown),
                 looked_at: Vec::new(),
@@ -326,6 +330,7 @@ impl Authority for ObjectStore {
                     false => Err(denied(AuthFailure::Refused)),
                 }
             }
+            "SignatureDoesNotMatch" => Err(denied(AuthFailure::WrongSecret)),
             // The keys are right, and either may not read this, or there is nothing and they may not list.
             "AccessDenied" => Err(denied(AuthFailure::Forbidden)),
             _ => Ok(false),
