@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgMatches, Command, value_parser};
+use clap::{ArgGroup, ArgMatches, Command, value_parser};
 use serde::Serialize;
 
 use super::args::{self, LOCKED, Which, flag, is_set, option, value};
@@ -17,6 +17,7 @@ use crate::mirror::{MirrorOptions, MirrorReport, MirrorState, MirroredVersion, P
 use crate::relpath::listed;
 
 const TO: &str = "modelrack_to";
+const WHICH: &str = "modelrack_which";
 
 pub(super) const EXAMPLES: &str = "
     mirror --locked --to /media/models           all models of models.lock
@@ -39,7 +40,7 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
     let [model, more] = several::models(mount, Which::Offered, false);
     command
         .about("Copy models of any source into one registry, for places without a network")
-        .args([model.required_unless_present(LOCKED), more])
+        .args([model, more])
         .args([
             option(TO, "DIR|FILE.tar|URL")
                 .value_parser(value_parser!(PathBuf))
@@ -56,6 +57,8 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
                 ),
             flag(args::DRY_RUN).help("Only show what would be downloaded and written"),
         ])
+        // An error names both ways to say what.
+        .group(ArgGroup::new(WHICH).args([args::MODEL, LOCKED]).required(true).multiple(true))
         .args(chunking::flags(
             "The size of a chunk of models that are not in chunks, such as 8MiB",
             "Where to cut these: content, where the content says, or fixed, at equal distances [default: as \

@@ -48,7 +48,9 @@ fn it_says_what_is_new_and_what_a_dry_run_would_take() {
     assert_eq!(ran.json()["failed"][0]["address"], "g/nosuch@v1");
     let ran = mirror(&rack, "g/nosuch v1");
     assert_eq!(ran.code, 3, "{ran:?}");
-    assert_eq!(mirror(&rack, "").code, 2);
+    let ran = mirror(&rack, "");
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(ran.err.contains("<MODEL|--locked"), "{ran:?}");
 }
 
 #[test]
