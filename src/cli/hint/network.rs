@@ -7,92 +7,97 @@ use crate::ErrorKind;
 use crate::cli::session::Session;
 use crate::error::{CertificateProblem, TlsProblem};
 use crate::time::{now, rfc3339};
-use crate::transport::Scheme;
+use crate::transport::{Scheme, Url};
 
 /// The hint of commands that pull, which resume.
 const KEPT: &str = "the same command resumes where this one stopped";
 
 /// About requests that failed, or were not made.
 pub(super) fn about_requests(session: &Session, kind: &ErrorKind) -> Option<String> {
-    let Session {
-        resumes,
-        names_place,
-        ..
-    } = *session;
-    let is_registry = session.verb == "registry";
-    Some(match kind {
-        ErrorKind::Offline { variable, .. } => match (session.output.offline, variable) {
-            (true, None) => "run the command without --offline".into(),
-            (true, Some(name)) => {
-                format!("run the command without --offline, and with {name} unset")
-            }
-            (false, Some(name)) => format!("run the command with {name} unset"),
-            (false, None) => return None,
-        },
+    match kind {
+        ErrorKind::Offline { variable, .. } => offline(session, variable.as_deref()),
         ErrorKind::Network {
-            server_code: Some(code),
             url,
-            ..
-        } if code == "NoSuchBucket" => {
-            let bucket = url.authority();
-            match session.verb {
-                "registry" => {
-                    format!("create the bucket '{bucket}' first, or correct its name in --to")
-                }
-                "mirror" => format!(
-                    "correct the name of the bucket '{bucket}' in --to or in the URL of the source, or create it first"
-                ),
-                _ => "check the bucket in the URL of the source".into(),
-            }
-        }
-        ErrorKind::Network {
-            server_code: Some(code),
-            ..
-        } if is_registry && code == "NAME_UNKNOWN" => {
-            "create the repository at the registry first: not all do so by themselves".into()
-        }
-        ErrorKind::Network {
-            status: Some(300..=407 | 409..500),
-            ..
-        } if names_place => "check the address that was given, and what its server allows".into(),
-        ErrorKind::Network {
-            status: Some(404 | 410),
+            status,
+            server_code,
             ..
         } => {
-            "the registry lists a file that does not exist: tell the operator of the source".into()
+            let told = server_code.as_deref();
+            let told = told.and_then(|code| told_by_code(session, code, url));
+            Some(told.unwrap_or_else(|| told_by_status(session, *status)))
         }
-        ErrorKind::Network {
-            status: Some(300..=407 | 409..500),
-            ..
-        } => "check the URL of the source".into(),
         ErrorKind::RateLimited {
-            token_variable: Some(variable),
+            token_variable,
+            registry,
             retry_after,
             ..
-        } => format!(
-            "set {variable} to a token to raise the limit, or {}",
-            try_again(*retry_after)
-        ),
-        ErrorKind::RateLimited {
-            registry: Some(registry),
-            retry_after,
-            ..
-        } => format!(
-            "log in with {} for a higher limit, or {}",
-            login(registry),
-            try_again(*retry_after)
-        ),
-        ErrorKind::RateLimited { retry_after, .. } if resumes => {
-            format!("{}: {KEPT}", try_again(*retry_after))
+        } => {
+            let again = try_again(*retry_after);
+            Some(match (token_variable, registry) {
+                (Some(variable), _) => {
+                    format!("set {variable} to a token to raise the limit, or {again}")
+                }
+                (None, Some(registry)) => {
+                    format!(
+                        "log in with {} for a higher limit, or {again}",
+                        login(registry)
+                    )
+                }
+                (None, None) if session.resumes => format!("{again}: {KEPT}"),
+                (None, None) => again,
+            })
         }
-        ErrorKind::RateLimited { retry_after, .. } => try_again(*retry_after),
-        ErrorKind::Network { .. } | ErrorKind::Cancelled if resumes => KEPT.into(),
-        ErrorKind::Network { status: None, .. } => {
-            "check the host in the URL and the network of this machine, or try again later".into()
+        ErrorKind::Cancelled if session.resumes => Some(KEPT.into()),
+        _ => None,
+    }
+}
+
+/// What to do in offline mode, which a flag or a variable turned on; `None` if something else did.
+fn offline(session: &Session, variable: Option<&str>) -> Option<String> {
+    match (session.output.offline, variable) {
+        (true, None) => Some("run the command without --offline".into()),
+        (true, Some(name)) => Some(format!(
+            "run the command without --offline, and with {name} unset"
+        )),
+        (false, Some(name)) => Some(format!("run the command with {name} unset")),
+        (false, None) => None,
+    }
+}
+
+/// What to do where a server's own code says what is wrong.
+fn told_by_code(session: &Session, code: &str, url: &Url) -> Option<String> {
+    let bucket = url.authority();
+    match (code, session.verb) {
+        ("NoSuchBucket", "registry") => Some(format!(
+            "create the bucket '{bucket}' first, or correct its name in --to"
+        )),
+        ("NoSuchBucket", "mirror") => Some(format!(
+            "correct the name of the bucket '{bucket}' in --to or in the URL of the source, or create it first"
+        )),
+        ("NoSuchBucket", _) => Some("check the bucket in the URL of the source".into()),
+        ("NAME_UNKNOWN", "registry") => {
+            Some("create the repository at the registry first: not all do so by themselves".into())
         }
-        ErrorKind::Network { .. } => "try again later".into(),
-        _ => return None,
-    })
+        _ => None,
+    }
+}
+
+/// What to do where a server refuses, or does not answer.
+fn told_by_status(session: &Session, status: Option<u16>) -> String {
+    let hint = match status {
+        // A server that gave up waiting may answer later.
+        Some(300..=407 | 409..500) if session.names_place => {
+            "check the address that was given, and what its server allows"
+        }
+        Some(404 | 410) => {
+            "the registry lists a file that does not exist: tell the operator of the source"
+        }
+        Some(300..=407 | 409..500) => "check the URL of the source",
+        _ if session.resumes => KEPT,
+        None => "check the host in the URL and the network of this machine, or try again later",
+        Some(_) => "try again later",
+    };
+    hint.into()
 }
 
 /// About what stands between this machine and a server, and speaks for it.
