@@ -135,8 +135,9 @@ impl Lock {
         let wire: LockWire = toml::from_str(text).map_err(|error| malformed(&error))?;
         let mut models = BTreeMap::new();
         for (name, table) in wire.models {
-            let line = line_of(text, table.span().start);
-            let refuse = |message: String| refuse(format!("line {line}: {message}"));
+            let at = table.span().start;
+            // Lines are only counted for who reads of one: a lock may have very many.
+            let refuse = |message: String| refuse(format!("line {}: {message}", line_of(text, at)));
             let model: ModelRef = name.parse().map_err(|error| refuse(format!("{error}")))?;
             let locked = table.into_inner().read(model.clone());
             let locked = locked.map_err(|message| refuse(format!("in '{model}', {message}")))?;
