@@ -21,7 +21,7 @@ use crate::url::{Scheme, Url, without_login};
 /// | `s3://bucket/prefix` | in a chunked registry in a bucket of an object store |
 /// | `oci://ghcr.io/acme/tiny:v1` | as artifacts of an OCI registry: in this repository, with this tag |
 /// | `oci://ghcr.io/acme/tiny` | in this repository; the tag is the model's version |
-/// | `oci://ghcr.io/acme`, `oci://ghcr.io/acme/models/` | in repositories with the names of the models below this one |
+/// | `oci://ghcr.io/acme`, `oci://ghcr.io/acme/models/` | in repositories below this one with the names of the models: their groups, where somebody named one, too |
 /// | `oci-layout:layout`, `oci-layout:///srv/layout:v1` | in an image layout in a folder |
 /// | `oci-layout:tiny.tar:v1` | in one in a tar; one that exists is replaced by one that has more |
 ///

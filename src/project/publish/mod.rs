@@ -40,6 +40,9 @@ pub use prune::{PrunedObject, RegistryPruneOptions, RegistryPrunePlan, RegistryP
 pub use report::PublishReport;
 pub use summary::{FailedPublish, PublishSummary};
 
+/// The group of models for which nobody named one.
+const DEFAULT_GROUP: &str = "models";
+
 /// How to publish models.
 ///
 /// ```
@@ -128,7 +131,7 @@ impl Default for PublishOptions {
             shards: false,
             aliases: Vec::new(),
             metadata: Metadata::new(),
-            group: "models".to_owned(),
+            group: DEFAULT_GROUP.to_owned(),
             skip: None,
             force: false,
             dry_run: false,
@@ -273,7 +276,7 @@ impl Project {
                 write_version(&stream, model, &metadata, registry, &writing)?
             }
             Opened::Artifacts(place) => {
-                let repository = place.of_model(model.model())?;
+                let repository = place.of_model(&repository_name(model.group(), model.model()))?;
                 let model = place.named(model, &*repository)?;
                 let mut described = describe::describe(&stream)?;
                 described.extend(metadata);
@@ -335,11 +338,23 @@ impl Project {
                 write_version(&stream, &model, &metadata, registry, &writing)
             }
             Opened::Artifacts(place) => {
-                let repository = place.of_model(id)?;
+                let repository = match id.contains('/') {
+                    true => place.of_model(id)?,
+                    false => place.of_model(&repository_name(group, name))?,
+                };
                 let model = place.named(&model, &*repository)?;
                 push_version(&stream, &model, &metadata, &*repository, &writing)
             }
         }
+    }
+}
+
+/// What a model is called below a place of several repositories: with its group, so that models of two groups stay apart, unless
+/// nobody named one.
+fn repository_name(group: &str, model: &str) -> String {
+    match group {
+        DEFAULT_GROUP => model.to_owned(),
+        group => format!("{group}/{model}"),
     }
 }
 

@@ -92,6 +92,12 @@ pub(super) fn tag_name(name: Option<&str>, tag: &str) -> String {
 }
 
 impl Tagging<'_> {
+    /// Which other manifest the first tag names in an index.
+    pub(super) fn replaced(&self, index: &Value, manifest: &TypedDocument) -> Option<Digest> {
+        let before = tagged(index, self.name, self.tags.first()?)?;
+        (before != manifest.digest).then_some(before)
+    }
+
     /// Makes the index anew, in which each of the tags names the manifest.
     pub(super) fn apply(&self, mut index: Value, manifest: &TypedDocument) -> Result<Value> {
         let location = self.location.display();
@@ -173,7 +179,7 @@ impl ArtifactWriter for LayoutWriter {
         put_document(&blobs(&self.folder), &manifest.digest, &manifest.json).map(drop)
     }
 
-    fn put_manifest(&self, manifest: &TypedDocument, tags: &[&str]) -> Result<()> {
+    fn put_manifest(&self, manifest: &TypedDocument, tags: &[&str]) -> Result<Option<Digest>> {
         self.put_part(manifest)?;
         let _lock = FileLock::acquire(
             &self.folder.join(".index.json.lock"),
@@ -195,8 +201,10 @@ impl ArtifactWriter for LayoutWriter {
             tags,
             location: &path,
         };
+        let replaced = tagging.replaced(&index, manifest);
         let index = tagging.apply(index, manifest)?;
-        replace_file(&path, index.to_string().as_bytes())
+        replace_file(&path, index.to_string().as_bytes())?;
+        Ok(replaced)
     }
 }
 

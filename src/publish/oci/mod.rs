@@ -67,8 +67,8 @@ pub(crate) trait ArtifactWriter: Send + Sync + fmt::Debug {
     fn put_part(&self, manifest: &TypedDocument) -> Result<()>;
 
     /// Writes a manifest, of which all that it names is there, and then lets each of the tags name it. Without tags, its digest is
-    /// its name.
-    fn put_manifest(&self, manifest: &TypedDocument, tags: &[&str]) -> Result<()>;
+    /// its name. Returns which other one the first tag named before, if any.
+    fn put_manifest(&self, manifest: &TypedDocument, tags: &[&str]) -> Result<Option<Digest>>;
 }
 
 /// Returns what is there of a version of a mirror, with those of the aliases that are its; `None` if it is no mirror's.
@@ -164,7 +164,7 @@ pub(crate) fn push_version(
         media_type: MANIFEST,
         json: artifact.manifest,
     };
-    repository.put_manifest(&manifest, &tags)?;
+    let replaced = repository.put_manifest(&manifest, &tags)?;
     let distinct: u64 = blobs.iter().map(|index| layers[*index].size_bytes).sum();
     let (new, bytes_written) = (
         sent.iter().flatten().count(),
@@ -177,7 +177,7 @@ pub(crate) fn push_version(
         metadata: metadata.into(),
         manifest_digest,
         source: writing.source,
-        replaced: None,
+        replaced,
         files: layers.len(),
         total_bytes: stream.size_bytes(),
         chunks: blobs.len(),

@@ -53,7 +53,7 @@ impl ArtifactWriter for RehearsedRepository {
         Ok(())
     }
 
-    fn put_manifest(&self, _: &TypedDocument, _: &[&str]) -> Result<()> {
-        Ok(())
+    fn put_manifest(&self, _: &TypedDocument, _: &[&str]) -> Result<Option<Digest>> {
+        Ok(None)
     }
 }

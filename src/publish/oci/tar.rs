@@ -127,7 +127,7 @@ impl ArtifactWriter for TarLayoutWriter {
         self.put_blob(&manifest.digest, &manifest.json).map(drop)
     }
 
-    fn put_manifest(&self, manifest: &TypedDocument, tags: &[&str]) -> Result<()> {
+    fn put_manifest(&self, manifest: &TypedDocument, tags: &[&str]) -> Result<Option<Digest>> {
         self.put_part(manifest)?;
         let tagging = Tagging {
             name: self.name.as_deref(),
@@ -135,9 +135,10 @@ impl ArtifactWriter for TarLayoutWriter {
             location: self.layout.tar.path(),
         };
         let mut index = self.layout.index.lock();
+        let replaced = tagging.replaced(&index.json, manifest);
         let json = tagging.apply(index.json.clone(), manifest)?;
         index.is_new |= json != index.json;
         index.json = json;
-        Ok(())
+        Ok(replaced)
     }
 }

@@ -269,13 +269,16 @@ impl ArtifactWriter for RepositoryWriter {
         }
     }
 
-    fn put_manifest(&self, manifest: &TypedDocument, tags: &[&str]) -> Result<()> {
+    fn put_manifest(&self, manifest: &TypedDocument, tags: &[&str]) -> Result<Option<Digest>> {
         self.put_part(manifest)?;
         let is_it = |named: &Stated| *named == Stated::Digest(manifest.digest);
-        for tag in tags {
+        let mut replaced = None;
+        for (at, tag) in tags.iter().enumerate() {
             let url = self.manifest_url(tag);
-            if is_it(&self.named_by(&url)?) {
-                continue;
+            match self.named_by(&url)? {
+                named if is_it(&named) => continue,
+                Stated::Digest(before) if at == 0 => replaced = Some(before),
+                _ => {}
             }
             if let Err(error) = self.put(&url, manifest) {
                 // Tags may be kept from being moved: fine, if somebody else was faster with the same.
@@ -285,7 +288,7 @@ impl ArtifactWriter for RepositoryWriter {
                 };
             }
         }
-        Ok(())
+        Ok(replaced)
     }
 }
 

@@ -113,10 +113,7 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
                 return print_plan(session, slice::from_ref(&report));
             }
             print(session, &report)?;
-            match to.is_bucket() {
-                true => session.say(format!("A source with url = \"{to}\" pulls from it")),
-                false => Ok(()),
-            }
+            say_how_to_pull(session, &to)
         });
     };
     let of_paths = [
@@ -147,21 +144,26 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
         if reports.len() > 1 {
             session.say(sum(&reports))?;
         }
-        if to.is_bucket() {
-            return session.say(format!("A source with url = \"{to}\" pulls from it"));
-        }
-        let place = to.folder().filter(|_| to.is_chunked());
-        let place = place.and_then(|to| std::path::absolute(to).ok());
-        let Some(url) = place.as_ref().and_then(|to| Url::from_path(to).ok()) else {
-            return Ok(());
-        };
-        let served = match place.is_some_and(|place| place.is_file()) {
-            true => "Any static server can serve it when it is unpacked",
-            false => "Any static server can serve it",
-        };
-        let variable = session.mount.config.variable("REGISTRY_URL");
-        session.say(format!("{served}; {variable}={url} pulls from it here"))
+        say_how_to_pull(session, &to)
     })
+}
+
+/// Tells how a chunked registry is used.
+fn say_how_to_pull(session: &Session, to: &PublishTarget) -> CliResult {
+    if to.is_bucket() {
+        return session.say(format!("A source with url = \"{to}\" pulls from it"));
+    }
+    let place = to.folder().filter(|_| to.is_chunked());
+    let place = place.and_then(|to| std::path::absolute(to).ok());
+    let Some(url) = place.as_ref().and_then(|to| Url::from_path(to).ok()) else {
+        return Ok(());
+    };
+    let served = match place.is_some_and(|place| place.is_file()) {
+        true => "Any static server can serve it when it is unpacked",
+        false => "Any static server can serve it",
+    };
+    let variable = session.mount.config.variable("REGISTRY_URL");
+    session.say(format!("{served}; {variable}={url} pulls from it here"))
 }
 
 /// Ends with what failed, after what was published.
@@ -307,8 +309,8 @@ fn print(session: &Session, report: &PublishReport) -> CliResult {
     session.note_left_out(&report.left_out);
     if let Some(before) = report.replaced {
         session.note(format!(
-            "the version had other content before ({before}): those who have it are offered an \
-             update"
+            "{} had other content before ({before}): those who have it are offered an update",
+            report.model
         ));
     }
     Ok(())

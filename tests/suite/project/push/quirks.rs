@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use modelrack::error::AuthFailure;
 use modelrack::progress::{Step, Task};
+use modelrack::project::{Project, PublishTarget};
 use modelrack::{ErrorKind, ModelRef, Progress, ProgressEvent};
 
 use super::{Publisher, model};
 use crate::support::bytes;
 use crate::support::oci::Registry;
+use crate::support::rack::model_ref;
 use crate::support::server::{Request, Rule, Server};
 
 /// What is waited for.
@@ -114,6 +116,44 @@ fn a_blob_is_sent_in_one_request_and_never_again() {
     assert_eq!(push.writes(), 1);
     let tags = ["v1", "v2"].map(|tag| push.registry.manifest_of(REPOSITORY, tag));
     assert_eq!(tags[0], tags[1]);
+}
+
+#[test]
+fn a_tag_that_named_something_else_is_told() {
+    let push = Push::new();
+    let layout = push.publisher.rack.temp.path().join("layout");
+    let places = [
+        push.to("acme/tiny:v1"),
+        format!("oci-layout:{}:v1", layout.display()),
+        format!("oci-layout:{}.tar:v1", layout.display()),
+    ];
+    let publish = |to: &str| push.publisher.push(to).unwrap();
+    for to in &places {
+        push.publisher.write(&[("config.json", b"{}")]);
+        let first = publish(to);
+        assert_eq!(first.replaced, None, "{to}");
+        assert_eq!(publish(to).replaced, None, "{to}");
+        push.publisher.write(&[("config.json", b"{1}")]);
+        let options = push.publisher.options().aliases(["latest"]);
+        let second = push.publisher.push_with(to, &options).unwrap();
+        assert_eq!(second.replaced, Some(first.manifest_digest), "{to}");
+    }
+}
+
+#[test]
+fn models_of_two_groups_have_two_repositories() {
+    let push = Push::new();
+    let to = PublishTarget::parse(push.to("acme/")).unwrap();
+    let publish = |model: &str| {
+        let paths = [push.publisher.folder()];
+        let options = push.publisher.options();
+        let report = Project::publish_files(&paths, &model_ref(model), to.clone(), &options);
+        report.unwrap().model.to_string()
+    };
+    assert_eq!(publish("a/tiny v1"), "acme/a/tiny v1");
+    assert_eq!(publish("b/tiny v1"), "acme/b/tiny v1");
+    // The group of those for which nobody names one.
+    assert_eq!(publish("models/tiny v1"), "acme/tiny v1");
 }
 
 #[test]
