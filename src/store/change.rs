@@ -18,7 +18,7 @@ use crate::platform;
 
 use super::durability::sync_files;
 use super::partial::remove_partial;
-use super::record::ModelRecord;
+use super::record::{Entry, ModelRecord};
 use super::records::Patience;
 use super::staging;
 use super::{ModelLock, Store};
@@ -92,7 +92,7 @@ impl Store {
         replace_file(&self.layout.manifest_in(&dir), manifest.json())?;
         replace_file(&self.layout.record_in(&dir), entry.to_string().as_bytes())?;
         self.update_records(Patience::Long, |entries| {
-            entries.insert(model, entry);
+            entries.insert(model, entry.into());
             Some(())
         })?;
         info!(%model, "recorded");
@@ -125,9 +125,9 @@ impl Store {
         patience: Patience,
     ) -> Result<()> {
         let changed = self.update_records(patience, |entries| {
-            let before = entries.get(model);
-            let changed = before.and_then(|before| ModelRecord::inheriting(entry, before));
-            entries.insert(model, changed.as_ref().unwrap_or(entry).clone());
+            let before = entries.get(model).map(Entry::value);
+            let changed = before.and_then(|before| ModelRecord::inheriting(entry, &before));
+            entries.insert(model, changed.as_ref().unwrap_or(entry).clone().into());
             Some(changed)
         })?;
         if let Some(entry) = changed.flatten() {
@@ -208,7 +208,7 @@ impl Store {
             }
         })?;
         info!(%model, "removed");
-        Ok(removed.and_then(|entry| ModelRecord::deserialize(entry).ok()))
+        Ok(removed.and_then(|entry| entry.record()))
     }
 
     fn finish_removal(
@@ -216,7 +216,7 @@ impl Store {
         dir: &Path,
         model: &ModelRef,
         patience: Patience,
-    ) -> Result<Option<Value>> {
+    ) -> Result<Option<Entry>> {
         let target = self.layout.model_dir(model);
         if target.exists() {
             let aside = staging::bulk(dir).join("old");
@@ -231,7 +231,7 @@ impl Store {
 
     /// Removes a model from a full disk: its own bytes make the room that is needed to record anything. If this is
     /// interrupted, the model is listed without its folder, and can be removed again.
-    fn remove_first(&self, dir: &Path, model: &ModelRef) -> Result<Option<Value>> {
+    fn remove_first(&self, dir: &Path, model: &ModelRef) -> Result<Option<Entry>> {
         let target = self.layout.model_dir(model);
         staging::remove(dir)?;
         if target.exists() {

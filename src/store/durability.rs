@@ -40,7 +40,7 @@ use tracing::{debug, warn};
 
 use super::Store;
 use super::layout::file_in;
-use super::record::{ModelRecord, Records};
+use super::record::{Entry, ModelRecord, Records};
 use super::records::Patience;
 use crate::error::{IoContext, Result, chain};
 use crate::manifest::Manifest;
@@ -142,10 +142,10 @@ impl Store {
         let settled = self.update_records(Patience::None, |entries| {
             let mut any = None;
             for (model, record, boot) in &synced {
-                let entry = entries.get(model);
-                let changed = entry.and_then(|entry| ModelRecord::marked(entry, record, *boot));
+                let entry = entries.get(model).map(Entry::value);
+                let changed = entry.and_then(|entry| ModelRecord::marked(&entry, record, *boot));
                 if let Some(entry) = changed {
-                    entries.insert(model, entry);
+                    entries.insert(model, entry.into());
                     any = Some(());
                 }
             }

@@ -2,7 +2,8 @@
 
 use std::time::SystemTime;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::catalog::{Metadata, Pin, RawMetadata};
@@ -281,7 +282,45 @@ pub(crate) struct Records<R = ModelRecord>(Named<Named<Named<R>>>);
 type Named<T> = SortedMap<String, T>;
 
 /// The file with everything in it, including what this version does not know.
-pub(crate) type Entries = Records<Value>;
+pub(crate) type Entries = Records<Entry>;
+
+/// An entry of the file. Of thousands, one is changed at a time: the others are written as they were read.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Entry {
+    Read(Box<RawValue>),
+    Changed(Value),
+}
+
+impl<'de> Deserialize<'de> for Entry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Box::deserialize(deserializer).map(Self::Read)
+    }
+}
+
+impl From<Value> for Entry {
+    fn from(entry: Value) -> Self {
+        Self::Changed(entry)
+    }
+}
+
+impl Entry {
+    /// Returns the entry as a value; `null` if it has a number that none can be.
+    pub(crate) fn value(&self) -> Value {
+        match self {
+            Self::Read(json) => serde_json::from_str(json.get()).unwrap_or_default(),
+            Self::Changed(entry) => entry.clone(),
+        }
+    }
+
+    /// Returns what the entry says; `None` if it is malformed.
+    pub(crate) fn record(&self) -> Option<ModelRecord> {
+        match self {
+            Self::Read(json) => serde_json::from_str(json.get()).ok(),
+            Self::Changed(entry) => ModelRecord::deserialize(entry).ok(),
+        }
+    }
+}
 
 impl<R> Default for Records<R> {
     fn default() -> Self {

@@ -13,7 +13,7 @@ use tracing::{debug, warn};
 
 use super::Store;
 use super::lock::{FileLock, RECORD_LIMIT};
-use super::record::{Annotation, Entries, ModelRecord, Records};
+use super::record::{Annotation, Entries, Entry, ModelRecord, Records};
 use crate::catalog::Pin;
 use crate::digest::Digest;
 use crate::disk::write::replace_file;
@@ -86,14 +86,14 @@ impl Store {
         let backup: Option<Entries> = backup.and_then(|json| serde_json::from_slice(&json).ok());
         let mut entries = Entries::default();
         for (model, entry) in backup.unwrap_or_default().iter() {
-            if self.layout.model_dir(&model).is_dir() && ModelRecord::is_readable(entry) {
+            if self.layout.model_dir(&model).is_dir() && entry.record().is_some() {
                 entries.insert(&model, entry.clone());
             }
         }
         for (model, entry) in self.scan(self.layout.root()) {
-            let known = entries.get(&model);
+            let known = entries.get(&model).map(Entry::value);
             if known.is_none_or(|known| known["manifest_hash"] != entry["manifest_hash"]) {
-                entries.insert(&model, entry);
+                entries.insert(&model, entry.into());
             }
         }
         entries
@@ -226,11 +226,9 @@ impl Store {
         change: impl FnOnce(&Value) -> Option<Value>,
     ) -> Result<Option<ModelRecord>> {
         let changed = self.update_records(Patience::Long, |entries| {
-            let changed = entries.get(model).and_then(change);
-            if let Some(entry) = &changed {
-                entries.insert(model, entry.clone());
-            }
-            changed
+            let changed = change(&entries.get(model)?.value())?;
+            entries.insert(model, changed.clone().into());
+            Some(changed)
         })?;
         let Some(entry) = changed else {
             return Ok(None);
@@ -250,14 +248,13 @@ impl Store {
         change: impl FnOnce(&mut Entries) -> Option<T>,
     ) -> Result<Option<T>> {
         let _locks = self.lock_records(patience)?;
-        let reason = match self.read()? {
-            Ok(entries) if entries.values().all(ModelRecord::is_readable) => Ok(entries),
-            Ok(_) => Err("an entry is malformed".to_owned()),
-            Err(reason) => Err(reason),
-        };
-        let mut entries = match reason {
-            Ok(entries) => entries,
-            Err(reason) => {
+        let is_readable = |entries: &Entries| entries.values().all(|it| it.record().is_some());
+        let mut entries = match self.read()? {
+            Ok(entries) if is_readable(&entries) => entries,
+            read => {
+                let reason = read
+                    .err()
+                    .unwrap_or_else(|| "an entry is malformed".to_owned());
                 let entries = self.rebuild();
                 self.replace_damaged(&entries, &reason)?;
                 entries
