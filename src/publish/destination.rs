@@ -6,9 +6,7 @@ use std::path::Path;
 use super::RegistryWriter;
 use super::archive::ArchiveWriter;
 use super::bucket::BucketWriter;
-use super::chunked::{
-    PublishedVersion, Registry, Stream, Writing, WrittenVersion, add_to_index, write_version,
-};
+use super::chunked::{PublishedVersion, Registry, Stream, Writing, WrittenVersion, add_to_index};
 use super::folder::FolderWriter;
 use super::oci::{ArtifactPlace, published_version, push_version};
 #[cfg(feature = "author")]
@@ -123,7 +121,7 @@ impl Opened<'_> {
         writing: &Writing<'_>,
     ) -> Result<WrittenVersion> {
         match self {
-            Self::Chunked(registry) => write_version(stream, model, metadata, registry, writing),
+            Self::Chunked(registry) => registry.write_version(stream, model, metadata, writing),
             Self::Artifacts(place) => {
                 let repository = place.of_model(&model.name().to_string())?;
                 push_version(stream, model, metadata, &*repository, writing)

@@ -27,7 +27,6 @@ use crate::project::home::Project;
 use crate::project::item::ItemKind;
 use crate::publish::chunked::{
     Chunking, DEFAULT_CHUNK_BYTES, Stream, Writing, WrittenVersion, check_chunk_bytes,
-    write_version,
 };
 use crate::publish::oci::push_version;
 use crate::publish::{Destination, Opened, Opening, PublishTarget};
@@ -273,7 +272,7 @@ impl Project {
         let opened = destination.begin(&target)?;
         let version = match &opened {
             Opened::Chunked(registry) => {
-                write_version(&stream, model, &metadata, registry, &writing)?
+                registry.write_version(&stream, model, &metadata, &writing)?
             }
             Opened::Artifacts(place) => {
                 let repository = place.of_model(&repository_name(model.group(), model.model()))?;
@@ -335,7 +334,7 @@ impl Project {
         let (stream, writing) = (Stream::of(files)?, options.writing());
         match opened {
             Opened::Chunked(registry) => {
-                write_version(&stream, &model, &metadata, registry, &writing)
+                registry.write_version(&stream, &model, &metadata, &writing)
             }
             Opened::Artifacts(place) => {
                 let repository = match id.contains('/') {

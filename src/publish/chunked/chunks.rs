@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
-use rayon::iter::{IntoParallelRefIterator, ParallelBridge, ParallelIterator};
+use rayon::iter::{IntoParallelIterator, ParallelBridge, ParallelIterator};
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
 use super::Writing;
@@ -23,7 +23,7 @@ use crate::publish::RegistryWriter;
 use crate::publish::counted::Counted;
 use crate::publish::hashing::hash;
 
-/// Where a stream is cut.
+/// Which chunks a stream is to be written in.
 #[derive(Debug)]
 pub(super) struct Planned {
     pub(super) ranges: Vec<Range<u64>>,
@@ -131,8 +131,8 @@ impl ChunkWriter<'_> {
             self.write_one(range, digest, &tally)
         };
         let write = spread(write);
-        let indexes: Vec<usize> = (0..planned.ranges.len()).collect();
-        let write_all = || indexes.par_iter().map(|index| write(*index)).collect();
+        let indexes = 0..planned.ranges.len();
+        let write_all = || indexes.into_par_iter().map(write).collect();
         let written: Result<Vec<_>> = match self.registry.workers() {
             0 => write_all(),
             _ => self.workers()?.install(write_all),
@@ -145,7 +145,7 @@ impl ChunkWriter<'_> {
         let tally = self.chunking(cuts.count());
         let stop = self.writing.cancel.child();
         let hashing = Tally::beside(self.hashing(), self.writing.progress, &stop);
-        // They wait for those who cut, so they must be others than those whom the process shares.
+        // Workers wait for chunks, which the threads that the process shares must not: others need those.
         let workers = self.workers()?;
         // They are written while the processor's caches have them.
         let (sender, chunks) = sync_channel::<Cut>(1);
@@ -209,7 +209,7 @@ impl ChunkWriter<'_> {
         }
     }
 
-    /// Threads that write: as many as the registry says, as they wait for a network where it is behind one.
+    /// Threads that write, as many as the registry says: in a network, they mostly wait.
     fn workers(&self) -> Result<ThreadPool> {
         let builder = ThreadPoolBuilder::new()
             .num_threads(self.registry.workers())
@@ -219,7 +219,7 @@ impl ChunkWriter<'_> {
     }
 }
 
-/// Lets workers do this as the calling thread would: they do not know its subscriber.
+/// Has workers log to the subscriber of the calling thread, which they do not know.
 fn spread<I, O>(work: impl Fn(I) -> O + Sync + Send) -> impl Fn(I) -> O + Sync + Send {
     let dispatch = tracing::dispatcher::get_default(Clone::clone);
     move |item| tracing::dispatcher::with_default(&dispatch, || work(item))

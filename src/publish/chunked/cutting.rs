@@ -6,9 +6,9 @@
 
 use std::mem;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use super::cuts::Cuts;
@@ -34,7 +34,7 @@ pub(super) struct Cut {
 pub(super) type TakeCut<'a> = dyn Fn(Cut) -> Result<()> + Sync + 'a;
 
 impl Stream {
-    /// Cuts the stream, and hands on each chunk; returns the digests of the files.
+    /// Cuts the stream, and hands on each chunk; returns the digests of the files. The first error ends all passes.
     pub(super) fn cut(
         &self,
         cuts: &Cuts,
@@ -43,13 +43,14 @@ impl Stream {
     ) -> Result<Vec<Digest>> {
         let runs = cuts.runs(&self.parts);
         let next = AtomicUsize::new(0);
+        let failure = OnceLock::new();
         // Each takes one run after another.
         let work = || {
             let mut done = Vec::new();
             loop {
                 let index = next.fetch_add(1, Relaxed);
                 let Some(run) = runs.get(index) else {
-                    return Ok(done);
+                    return done;
                 };
                 let pass = Pass {
                     stream: self,
@@ -57,31 +58,41 @@ impl Stream {
                     cuts,
                     tally,
                     take,
+                    failure: &failure,
                 };
-                done.push((index, pass.run()?));
+                match pass.run() {
+                    Ok(digests) => done.push((index, digests)),
+                    Err(error) => {
+                        // The others end because of the first.
+                        let _ = failure.set(error);
+                        return done;
+                    }
+                }
             }
         };
         let processors = thread::available_parallelism().map_or(1, usize::from);
         let passes = PASSES.min(processors).min(runs.len());
-        let done: Vec<Result<Vec<_>>> = thread::scope(|scope| {
+        let mut done = thread::scope(|scope| {
             let others: Vec<_> = (1..passes).map(|_| scope.spawn(work)).collect();
-            let own = work();
-            let others = others
-                .into_iter()
-                .map(|it| it.join().unwrap_or_else(|_| Err(panicked())));
-            [own].into_iter().chain(others).collect()
+            let mut done = work();
+            for other in others {
+                match other.join() {
+                    Ok(others) => done.extend(others),
+                    Err(_) => drop(failure.set(panicked())),
+                }
+            }
+            done
         });
-        let mut digests = Vec::with_capacity(runs.len());
-        for done in done {
-            digests.extend(done?);
+        if let Some(error) = failure.into_inner() {
+            return Err(error);
         }
-        digests.sort_unstable_by_key(|(index, _)| *index);
-        let digests = digests.into_iter();
+        done.sort_unstable_by_key(|(index, _)| *index);
+        let digests = done.into_iter();
         Ok(digests.flat_map(|(_, digests)| digests).collect())
     }
 }
 
-/// What stops because somebody is gone, who has an error of their own.
+/// The error of a thread that ends because of another one, whose own error says why.
 pub(super) fn gone() -> Error {
     ErrorKind::Cancelled.into()
 }
@@ -97,6 +108,8 @@ struct Pass<'a> {
     cuts: &'a Cuts,
     tally: &'a Tally<'a>,
     take: &'a TakeCut<'a>,
+    /// Why a pass failed: there is no use in going on with the others.
+    failure: &'a OnceLock<Error>,
 }
 
 impl Pass<'_> {
@@ -149,7 +162,7 @@ impl Pass<'_> {
                 &spare,
             );
             let (files, chunks) = (files.join(), chunks.join());
-            // Who takes no more knows why, and the search only that there is nobody.
+            // If no more chunks were taken, this error says why; the search knows only that its pieces went nowhere.
             let chunks = chunks.map_err(|_| panicked())??;
             searched?;
             let files = files.map_err(|_| panicked())?;
@@ -180,7 +193,7 @@ impl Pass<'_> {
             }
             self.count(&piece)?;
             let piece = Arc::new(piece);
-            // As long as all bytes of the chunk are those of the file, one of them is hashed for both.
+            // Until a chunk or file ends, both have the same bytes, and hashing the file does for the chunk, too.
             let is_apart =
                 !piece.chunks.is_empty() || self.parts.len() > 1 && !piece.file_ends.is_empty();
             let fork = (!is_forked && is_apart).then(|| sync_channel(1));
@@ -211,7 +224,8 @@ impl Pass<'_> {
         files.digests
     }
 
-    /// Hashes pieces for their chunks, and hands these on; returns what is hashed of the last chunk, if it is not all of a file.
+    /// Hashes pieces for their chunks, and hands these on; returns the hasher of the last chunk, or `None` if that is a whole file and
+    /// so has its digest.
     fn hash_chunks(
         &self,
         pieces: &Receiver<(Arc<Piece>, Option<Receiver<Hasher>>)>,
@@ -235,7 +249,11 @@ impl Pass<'_> {
         Ok(chunks.map(|chunks| chunks.hasher))
     }
 
+    /// Counts a piece that was read, unless there is no use in going on.
     fn count(&self, piece: &Piece) -> Result<()> {
+        if self.failure.get().is_some() {
+            return Err(gone());
+        }
         piece.file_ends.iter().for_each(|_| self.tally.complete());
         self.tally.advance(piece.length)
     }
@@ -243,9 +261,9 @@ impl Pass<'_> {
 
 /// Where pieces go that are searched.
 struct Outlets {
-    /// With where a copy of the hasher goes, as it is before the piece.
+    /// Where the chunk is no longer hashed with the file, also where the state of the hasher before that piece goes.
     to_files: SyncSender<(Arc<Piece>, Option<SyncSender<Hasher>>)>,
-    /// With where that comes from, as the chunk has begun as the file has.
+    /// The pieces from there on, and where that state comes from.
     to_chunks: SyncSender<(Arc<Piece>, Option<Receiver<Hasher>>)>,
 }
 

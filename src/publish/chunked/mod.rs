@@ -36,7 +36,6 @@ pub(crate) use index::add_to_index;
 pub(crate) use named::{Named, ReadRegistry};
 pub(crate) use published::{PublishedVersion, Registry};
 pub(crate) use stream::Stream;
-pub(crate) use version::write_version;
 
 /// The default size of a chunk, in bytes: 8 MiB. Larger chunks take fewer requests; smaller ones are more often shared by
 /// versions, and fetched again after an error in less time.

@@ -208,7 +208,8 @@ impl Read for SliceReader<'_> {
             };
             let file = self.open.insert(file.map_err(io::Error::other)?);
             let at = self.range.start - part.offset;
-            let length = buffer.len().min((end - self.range.start) as usize);
+            let left = usize::try_from(end - self.range.start).unwrap_or(usize::MAX);
+            let length = buffer.len().min(left);
             let read = platform::read_exact_at(file, &mut buffer[..length], at);
             let read = read.at("read", &part.path);
             read.map_err(io::Error::other)?;

@@ -136,3 +136,39 @@ fn whoever_takes_no_more_chunks_ends_the_pass() {
         .unwrap_err();
     assert!(error.is_cancelled());
 }
+
+#[test]
+fn a_file_that_cannot_be_read_ends_all_passes() {
+    let temp = tempfile::tempdir().unwrap();
+    let mut files = BTreeMap::new();
+    for number in 0..6 {
+        let path = temp.path().join(number.to_string());
+        fs::write(&path, vec![0; 3 * PIECE_BYTES]).unwrap();
+        files.insert(RelPath::parse(&number.to_string()).unwrap(), path);
+    }
+    let stream = Stream::of(files).unwrap();
+    let file = fs::File::options().write(true).open(temp.path().join("2"));
+    file.unwrap().set_len(0).unwrap();
+    let cancel = CancelToken::new();
+    let tally = Tally::new(Step::new(Task::Hashing, 0), None, &cancel);
+    let cuts = Cuts::Content(1 << 18);
+    // Those that ended because of it say nothing of their own.
+    let error = stream.cut(&cuts, &tally, &|_| Ok(())).unwrap_err();
+    assert!(
+        matches!(error.kind(), ErrorKind::Storage { .. }),
+        "{error:?}"
+    );
+    let run = |failure: OnceLock<Error>| {
+        let pass = Pass {
+            stream: &stream,
+            parts: &stream.parts[..1],
+            cuts: &cuts,
+            tally: &tally,
+            take: &|_| Ok(()),
+            failure: &failure,
+        };
+        pass.run()
+    };
+    assert_eq!(run(OnceLock::new()).unwrap().len(), 1);
+    assert!(run(OnceLock::from(error)).unwrap_err().is_cancelled());
+}
