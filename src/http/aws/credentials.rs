@@ -5,6 +5,7 @@
 //!
 //! [order]: https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html
 
+use std::mem;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,6 +32,7 @@ const ASKED_EVERY: Duration = Duration::from_secs(60);
 /// How long the program of a profile may take: it may have to ask a server for the keys, but nobody is there to type a
 /// password.
 const PROGRAM_TIME: Duration = Duration::from_secs(60);
+
 /// The keys of one run, or that there are none.
 #[derive(Debug)]
 pub(super) struct Credentials {
@@ -47,6 +49,8 @@ struct State {
     asked: Option<Instant>,
     /// Whether the machine's metadata service has been asked.
     has_asked_machine: bool,
+    /// Whether a server called the keys expired, and others were not asked for since.
+    has_expired: bool,
 }
 
 impl State {
@@ -78,9 +82,10 @@ impl Credentials {
         exchange: &Exchange<'_>,
     ) -> Result<Option<Arc<Keys>>, Failure> {
         let mut state = self.state.lock();
+        let has_expired = mem::take(&mut state.has_expired);
         let old = match &state.keys {
             Some(keys) if keys.lasts(state.wanted_for()) => return Ok(Some(keys.clone())),
-            None if state.looked_at.is_some() => return Ok(None),
+            None if state.looked_at.is_some() && !has_expired => return Ok(None),
             keys => keys.clone(),
         };
         state.asked = Some(Instant::now());
@@ -89,7 +94,14 @@ impl Credentials {
             false => self.find(profile, &mut state, exchange),
         };
         match (found, old) {
-            (Ok(found), _) => state.keys = found.map(Arc::new),
+            (Ok(Some(found)), _) => state.keys = Some(Arc::new(found)),
+            // The service of the machine, which gave these, does not answer now.
+            (Ok(None), Some(old)) if old.lasts(Duration::ZERO) => {
+                let origin = &old.origin;
+                warn!(origin, "the keys of {origin} cannot be renewed yet");
+                return Ok(Some(old));
+            }
+            (Ok(None), _) => state.keys = None,
             (Err(failure), Some(old)) if old.lasts(Duration::ZERO) => {
                 let (origin, error) = (&old.origin, failure.error.to_string());
                 warn!(origin, error, "the keys of {origin} cannot be renewed yet");
@@ -126,7 +138,8 @@ impl Credentials {
         match &state.keys {
             Some(keys) if keys.session_token.as_ref() == session_token => {
                 let is_renewable = keys.expires.is_some();
-                state.keys.take_if(|_| is_renewable).is_some()
+                state.has_expired = state.keys.take_if(|_| is_renewable).is_some();
+                state.has_expired
             }
             // Another request has renewed them.
             _ => true,
@@ -150,7 +163,7 @@ impl Credentials {
             return Ok(Some(keys));
         }
         profile.check().map_err(Failure::last)?;
-        let paths = profile.paths.iter();
+        let paths = profile.paths();
         looked_at.extend(paths.map(|path| format!("{} has no key", profile.called(path))));
         if let Some(keys) = of_profile(profile, environment, exchange)? {
             return Ok(Some(keys));

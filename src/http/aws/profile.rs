@@ -20,10 +20,8 @@ pub(super) struct Profile {
     pub(super) name: String,
     /// The variable that names it; `None` for the default one.
     variable: Option<&'static str>,
-    /// The file of credentials first; those that do not exist included.
-    pub(super) paths: Vec<PathBuf>,
-    /// Of the file of credentials first.
-    settings: [Settings; 2],
+    /// The files that have a place, and what each says of the profile: that of credentials first. They need not exist.
+    files: Vec<(PathBuf, Settings)>,
     services: Settings,
     is_there: bool,
 }
@@ -44,32 +42,29 @@ impl Profile {
             variable,
             ..Self::default()
         };
-        for (index, (variable, file)) in [
+        for (variable, file) in [
             ("AWS_SHARED_CREDENTIALS_FILE", "credentials"),
             ("AWS_CONFIG_FILE", "config"),
-        ]
-        .into_iter()
-        .enumerate()
-        {
+        ] {
             let Some(path) = environment.aws_file(variable, file) else {
                 continue;
             };
             let mut sections = sections(&read(&path)?);
-            profile.paths.push(path);
-            let own = match index {
-                0 => sections.remove(&name),
-                // There, only the default profile may go without the word.
+            let own = match file {
+                "credentials" => sections.remove(&name),
+                // In the other, only the default profile may go without the word.
                 _ => sections.remove(&format!("profile {name}")).or_else(|| {
                     let is_default = name == "default";
                     sections.remove(&name).filter(|_| is_default)
                 }),
             };
             profile.is_there |= own.is_some();
-            profile.settings[index] = own.unwrap_or_default();
-            if let Some(services) = profile.settings[index].get("services") {
+            let own = own.unwrap_or_default();
+            if let Some(services) = own.get("services") {
                 let section = format!("services {}", services.expose().trim());
                 profile.services = sections.remove(&section).unwrap_or_default();
             }
+            profile.files.push((path, own));
         }
         profile.name = name;
         Ok(profile)
@@ -81,7 +76,7 @@ impl Profile {
             None => Ok(()),
             Some(variable) => {
                 let name = self.name.escape_debug();
-                let paths = self.paths.iter().map(|path| path.display().to_string());
+                let paths = self.paths().map(|path| path.display().to_string());
                 let paths = paths.collect::<Vec<_>>().join(" or ");
                 let message =
                     format!("the profile '{name}' that {variable} names is not in {paths}");
@@ -90,12 +85,15 @@ impl Profile {
         }
     }
 
+    /// The files that are looked at, in the order in which they count; they need not exist.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.files.iter().map(|(path, _)| path.as_path())
+    }
+
     /// Returns a setting of the profile, and the file that has it.
     pub(super) fn get(&self, name: &str) -> Option<(&Secret, &Path)> {
-        let settings = self.settings.iter().zip(&self.paths);
-        let mut settings =
-            settings.filter_map(|(settings, path)| Some((settings.get(name)?, path.as_path())));
-        settings.next()
+        let mut files = self.files.iter();
+        files.find_map(|(path, settings)| Some((settings.get(name)?, path.as_path())))
     }
 
     /// Returns the text of a setting that is no secret.
@@ -232,12 +230,23 @@ mod tests {
     }
 
     #[test]
+    fn without_a_home_the_file_of_a_variable_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config");
+        std::fs::write(&path, "[default]\nregion = eu-west-3\n").unwrap();
+        let env = Environment::empty(System::Linux, "").variable("AWS_CONFIG_FILE", &path);
+        let profile = Profile::read(&env).unwrap();
+        assert!(profile.paths().eq([&*path]));
+        assert_eq!(profile.text("region"), Some("eu-west-3"));
+    }
+
+    #[test]
     fn files_that_are_missing_are_empty_and_those_too_large_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         let env = Environment::empty(System::Linux, dir.path());
         let profile = Profile::read(&env).unwrap();
         assert_eq!(
-            profile.paths,
+            profile.paths().collect::<Vec<_>>(),
             ["credentials", "config"].map(|name| dir.path().join(".aws").join(name))
         );
         assert!(profile.check().is_ok());

@@ -1,12 +1,14 @@
 //! Where keys of object stores come from.
 
+use std::collections::VecDeque;
 use std::fs;
+use std::sync::{Arc, Mutex};
 
 use super::{KEY, key, manager_of, private, pull};
 use crate::support::chain;
 use crate::support::rack::{Rack, sample};
 use crate::support::s3::{BUCKET, S3};
-use crate::support::server::Server;
+use crate::support::server::{Page, Rule, Server};
 
 /// The answer of a service, or of a program, with the key of the tests.
 fn answer(token: &str, expires: &str) -> String {
@@ -249,11 +251,7 @@ fn a_token_service_that_refuses_says_why() {
     let (rack, store) = private();
     let service = Server::start();
     let refusal = "<ErrorResponse><Error><Code>InvalidIdentityToken</Code><Message>s\u{1b}o</Message></Error></ErrorResponse>";
-    service.rule(
-        crate::support::server::Rule::any()
-            .status(400)
-            .body(refusal),
-    );
+    service.rule(Rule::any().status(400).body(refusal));
     let token = write(&rack, "token", "id.token");
     let url = service.url();
     let mut variables = vec![
@@ -304,23 +302,44 @@ fn the_service_of_a_container_is_asked_with_its_token() {
     assert!(error.to_string().ends_with(said), "{error}");
 }
 
+/// The metadata service of a machine, which gives these answers one after the other.
+fn machine(answers: impl Into<VecDeque<String>>) -> Server {
+    let machine = Server::start();
+    let answers = Arc::new(Mutex::new(answers.into()));
+    machine.routes(&answers, |answers, request| {
+        let body = match (request.method.as_str(), request.path.as_str()) {
+            ("PUT", "/latest/api/token") => Some("machine-token".to_owned()),
+            _ if request.header("x-aws-ec2-metadata-token") != Some("machine-token") => {
+                return Page::new(401, []);
+            }
+            ("GET", "/latest/meta-data/iam/security-credentials/") => Some("the-role\n".to_owned()),
+            ("GET", "/latest/meta-data/iam/security-credentials/the-role") => answers.pop_front(),
+            _ => None,
+        };
+        match body {
+            Some(body) => Page::new(200, body.into_bytes()),
+            None => Page::new(404, []),
+        }
+    });
+    machine
+}
+
+#[test]
+fn a_key_of_the_machine_that_a_store_calls_expired_is_renewed() {
+    let (rack, store) = private();
+    require_token(&store, "second");
+    let machine = machine([answer("first", LATER), answer("second", LATER)]);
+    let url = machine.url();
+    let variables = [("AWS_EC2_METADATA_SERVICE_ENDPOINT", url.as_str())];
+    pull_with(&rack, &store, &variables).unwrap();
+    rack.assert_files("s/g/m v1", &sample());
+    assert_eq!(machine.requests().len(), 6);
+}
+
 #[test]
 fn the_machine_is_asked_last_and_only_by_what_is_refused_without_a_key() {
     let (rack, store) = private();
-    let machine = Server::start();
-    let state = std::sync::Arc::new(std::sync::Mutex::new(answer("", LATER)));
-    machine.routes(&state, |answer, request| {
-        let body = match (request.method.as_str(), request.path.as_str()) {
-            ("PUT", "/latest/api/token") => "machine-token",
-            _ if request.header("x-aws-ec2-metadata-token") != Some("machine-token") => {
-                return crate::support::server::Page::new(401, []);
-            }
-            ("GET", "/latest/meta-data/iam/security-credentials/") => "the-role\n",
-            ("GET", "/latest/meta-data/iam/security-credentials/the-role") => answer,
-            _ => return crate::support::server::Page::new(404, []),
-        };
-        crate::support::server::Page::new(200, body.as_bytes())
-    });
+    let machine = machine([answer("", LATER)]);
     let url = machine.url();
     let variables = [("AWS_EC2_METADATA_SERVICE_ENDPOINT", url.as_str())];
     pull_with(&rack, &store, &variables).unwrap();
@@ -340,7 +359,7 @@ fn the_machine_is_asked_last_and_only_by_what_is_refused_without_a_key() {
 fn a_machine_without_a_metadata_service_costs_a_second() {
     let (rack, store) = private();
     let machine = Server::start();
-    machine.rule(crate::support::server::Rule::any().stall());
+    machine.rule(Rule::any().stall());
     let url = machine.url();
     let variables = [("AWS_EC2_METADATA_SERVICE_ENDPOINT", url.as_str())];
     let error = pull_with(&rack, &store, &variables).unwrap_err();
