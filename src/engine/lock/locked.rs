@@ -114,17 +114,23 @@ impl LockedFile {
     }
 }
 
-impl LockedModel {
-    /// Finds a file by its path.
-    pub(super) fn file(&self, path: &RelPath) -> Option<&LockedFile> {
-        let place = self.files.binary_search_by(|file| file.path.cmp(path));
-        place.ok().map(|place| &self.files[place])
-    }
+/// Finds a file among sorted ones by its path.
+pub(super) fn find<'f>(files: &'f [LockedFile], path: &RelPath) -> Option<&'f LockedFile> {
+    let place = files.binary_search_by(|file| file.path.cmp(path));
+    place.ok().map(|place| &files[place])
+}
 
+/// The size of all files together; `None` if those of some are unknown, or too large to be true.
+pub(super) fn total_bytes(files: &[LockedFile]) -> Option<u64> {
+    let mut files = files.iter();
+    files.try_fold(0, |sum: u64, file| sum.checked_add(file.size_bytes?))
+}
+
+impl LockedModel {
     /// Takes over what another lock of the same files knows and this one does not.
     pub(super) fn learn(&mut self, other: &Self) {
         for file in &mut self.files {
-            let known = other.file(&file.path);
+            let known = find(&other.files, &file.path);
             let Some(known) = known.filter(|known| known.agrees(file) != Some(false)) else {
                 continue;
             };
@@ -138,7 +144,7 @@ impl LockedModel {
         if self.tags.is_empty() {
             self.tags.clone_from(&other.tags);
         }
-        self.total_bytes = self.files.iter().map(|file| file.size_bytes).sum();
+        self.total_bytes = total_bytes(&self.files);
     }
 }
 

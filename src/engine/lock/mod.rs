@@ -313,7 +313,7 @@ impl Lock {
         let state = match &old {
             None => LockState::Added,
             Some(old) => {
-                let change = LockChange::between(old, &new);
+                let change = LockChange::between(old, new.manifest_digest, &new.files);
                 match change.is_empty() {
                     true => LockState::Held,
                     false => LockState::Moved(change),

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::document::Lock;
-use super::locked::{LockedFile, LockedModel};
+use super::locked::{LockedFile, LockedModel, find};
 use super::resolve::{Resolved, Wanted};
 use super::{LockChange, not_locked, remote_of};
 use crate::at_once::at_once;
@@ -388,7 +388,7 @@ fn completed(locked: &LockedModel, manifest: Manifest, location: &str) -> Result
     }
     let mut files = manifest.files().to_vec();
     for file in &mut files {
-        if let Some(known) = locked.file(&file.path) {
+        if let Some(known) = find(&locked.files, &file.path) {
             file.size_bytes = file.size_bytes.or(known.size_bytes);
             file.digest = file.digest.or(known.checksum());
         }
@@ -425,12 +425,7 @@ fn first_difference(
     manifest_digest: Digest,
     files: &[LockedFile],
 ) -> Option<Difference> {
-    let state = LockedModel {
-        manifest_digest,
-        files: files.to_vec(),
-        ..locked.clone()
-    };
-    let change = LockChange::between(locked, &state);
+    let change = LockChange::between(locked, manifest_digest, files);
     let mut all = change
         .changed
         .iter()

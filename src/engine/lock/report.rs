@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Serialize, Serializer};
 
-use super::locked::LockedModel;
+use super::locked::{LockedFile, LockedModel, find};
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::model::ModelRef;
@@ -42,12 +42,13 @@ pub struct LockChange {
 }
 
 impl LockChange {
-    /// Compares the files of two states of a model. Where nothing tells whether a file is the same, the states as a whole do.
-    pub(super) fn between(old: &LockedModel, new: &LockedModel) -> Self {
-        let is_same_state = old.manifest_digest == new.manifest_digest;
+    /// Compares the files of a locked model with those of the state with this digest, which are sorted, too. Where nothing tells
+    /// whether a file is the same, the states as a whole do.
+    pub(super) fn between(old: &LockedModel, digest: Digest, files: &[LockedFile]) -> Self {
+        let is_same_state = old.manifest_digest == digest;
         let mut change = Self::default();
-        for file in &new.files {
-            match old.file(&file.path) {
+        for file in files {
+            match find(&old.files, &file.path) {
                 None => change.added.push(file.path.to_string()),
                 Some(before) if !before.agrees(file).unwrap_or(is_same_state) => {
                     change.changed.push(file.path.to_string());
@@ -58,7 +59,7 @@ impl LockChange {
         let removed = old
             .files
             .iter()
-            .filter(|file| new.file(&file.path).is_none());
+            .filter(|file| find(files, &file.path).is_none());
         change.removed = removed.map(|file| file.path.to_string()).collect();
         change
     }

@@ -1,12 +1,12 @@
 //! What the sources offer now of the models that are wanted.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::locked::{LockedFile, LockedModel};
+use super::locked::{LockedFile, LockedModel, total_bytes};
 use crate::at_once::at_once;
 use crate::catalog::Pin;
 use crate::digest::{Check, Checksum, Digest, Hasher};
@@ -190,6 +190,8 @@ impl Engine {
                 .manifest(&remote.model, record.manifest_hash)
                 .ok()
         });
+        let installed = installed.iter().flat_map(Manifest::files);
+        let installed: HashMap<_, _> = installed.map(|file| (&file.path, file)).collect();
         let dir = self.store.layout().model_dir(&remote.model);
         let mut files = Vec::with_capacity(manifest.files().len());
         for file in manifest.files() {
@@ -200,8 +202,7 @@ impl Engine {
                 git_blob: file.git_blob_id(),
                 archive: file.archive,
             };
-            let mut known = installed.iter().flat_map(Manifest::files);
-            let known = known.find(|known| known.path == file.path);
+            let known = installed.get(&file.path);
             if let Some(known) = known.filter(|_| locked.sha256.is_none()) {
                 locked.size_bytes = locked.size_bytes.or(known.size_bytes);
                 let learned = known.digest.and_then(|digest| digest.sha256());
@@ -223,7 +224,7 @@ impl Engine {
             alias_of: remote.alias_of.as_deref().map(str::to_owned),
             model_type: facts.model_type,
             tags: facts.tags,
-            total_bytes: files.iter().map(|file| file.size_bytes).sum(),
+            total_bytes: total_bytes(&files),
             files,
             pin: remote.pin.as_deref().cloned(),
         })

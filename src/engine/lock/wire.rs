@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use toml::Spanned;
 
-use super::locked::{LockedFile, LockedModel};
+use super::locked::{LockedFile, LockedModel, total_bytes};
 use crate::archive::ArchiveFormat;
 use crate::catalog::{Pin, PinState};
 use crate::digest::{Digest, GitBlobId};
@@ -94,11 +94,6 @@ impl ModelWire {
         }
         check_distinct(self.files.iter().map(|file| &file.path))
             .map_err(|error| error.to_string())?;
-        let sum = |sum: u64, file: &FileWire| sum.checked_add(file.size?);
-        let total = self.files.iter().try_fold(0, sum);
-        if self.size != total {
-            return Err("the sizes of the files do not add up to the size of the model".into());
-        }
         let file = |wire: FileWire| LockedFile {
             path: wire.path,
             size_bytes: wire.size,
@@ -108,6 +103,9 @@ impl ModelWire {
         };
         let mut files: Vec<_> = self.files.into_iter().map(file).collect();
         files.sort_by(|a, b| a.path.cmp(&b.path));
+        if self.size != total_bytes(&files) {
+            return Err("the sizes of the files do not add up to the size of the model".into());
+        }
         Ok(LockedModel {
             model,
             source: self.source,
