@@ -139,7 +139,7 @@ impl TarWriter {
     /// [`Registry`](crate::ErrorKind::Registry) if it has more than `most_bytes`.
     pub(super) fn read(&self, name: &str, most_bytes: u64) -> Result<Option<Vec<u8>>> {
         let state = self.state.lock();
-        let Some((file, content)) = state.find(name)? else {
+        let Some((file, content)) = state.find(name, &self.path)? else {
             return Ok(None);
         };
         if content.end - content.start > most_bytes {
@@ -218,7 +218,7 @@ impl TarWriter {
         if state.written.contains_key(name) {
             return true;
         }
-        let Ok(Some((file, content))) = state.find(name) else {
+        let Ok(Some((file, content))) = state.find(name, &self.path) else {
             return false;
         };
         let has_digest = |mut it| hash(&mut it, &mut |_| Ok(())).is_ok_and(|it| it == *digest);
@@ -232,8 +232,8 @@ impl State {
         self.written.get(name).cloned().or_else(before)
     }
 
-    /// Opens what has a file, and where in it that is.
-    fn find(&self, name: &str) -> Result<Option<(File, Range<u64>)>> {
+    /// Opens the tar that has a file, and returns where in it the content is; `path` names the tar in errors.
+    fn find(&self, name: &str, path: &Path) -> Result<Option<(File, Range<u64>)>> {
         if let (Some(content), Some(new)) = (self.written.get(name), &self.new) {
             return Ok(Some((new.reread()?, content.clone())));
         }
@@ -243,7 +243,7 @@ impl State {
         let Some(content) = members.get(name) else {
             return Ok(None);
         };
-        Ok(file.try_clone().ok().map(|file| (file, content)))
+        Ok(Some((file.try_clone().at("read", path)?, content)))
     }
 
     /// Writes a file behind all others, with the digest that it has to have. One that fails leaves nothing in the tar.
