@@ -321,11 +321,11 @@ impl Import<'_> {
     fn register(self, registry: &mut ProjectRegistry) -> ImportReport {
         let mut report = self.report;
         let mut register = Register::new(registry, &self.hashes, self.now, true);
-        for model in &self.models {
+        for model in self.models {
             let notes = model.register(&mut register);
             report.add_notes(ItemKind::Model, model.id, &model.at.path, notes);
         }
-        for target in &self.targets {
+        for target in self.targets {
             let notes = target.register(&mut register);
             report.add_notes(ItemKind::Target, target.id, target.path.as_str(), notes);
         }
