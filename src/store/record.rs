@@ -10,7 +10,7 @@ use crate::catalog::{Metadata, Pin, RawMetadata};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::manifest::Manifest;
-use crate::model::ModelRef;
+use crate::model::{ModelName, ModelRef};
 use crate::setters::setters;
 use crate::sorted::SortedMap;
 
@@ -334,6 +334,14 @@ impl<R> Records<R> {
             .get(model.group())?
             .get(model.model())?
             .get(model.version())
+    }
+
+    /// Returns the versions of a model, in order.
+    pub(crate) fn versions_of(&self, name: &ModelName) -> impl Iterator<Item = ModelRef> {
+        let models = self.0.get(name.group());
+        let versions = models.and_then(|models| models.get(name.model()));
+        let versions = versions.into_iter().flat_map(SortedMap::keys);
+        versions.filter_map(|version| entry_of(name.group(), name.model(), version))
     }
 
     pub(crate) fn insert(&mut self, model: &ModelRef, record: R) {

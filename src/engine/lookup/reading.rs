@@ -132,13 +132,11 @@ impl Reading {
 
     /// Finds all installed versions that the address names; never empty.
     pub(crate) fn match_installed(&self, records: &Records) -> Result<Vec<ModelRef>> {
-        let installed: Vec<ModelRef> = records.iter().map(|(model, _)| model).collect();
         for (name, version) in &self.names {
-            let is_named = |model: &&ModelRef| {
-                let version = version.as_deref();
-                model.name() == name && version.is_none_or(|version| model.version() == version)
-            };
-            let matches: Vec<_> = installed.iter().filter(is_named).cloned().collect();
+            let version = version.as_deref();
+            let is_named =
+                |model: &ModelRef| version.is_none_or(|version| model.version() == version);
+            let matches: Vec<_> = records.versions_of(name).filter(is_named).collect();
             if !matches.is_empty() {
                 return Ok(matches);
             }
@@ -147,13 +145,13 @@ impl Reading {
         if !renamed.is_empty() {
             return Ok(renamed);
         }
-        let has_name = |model: &&ModelRef| self.names.iter().any(|(name, _)| model.name() == name);
-        let same_name = installed.iter().filter(has_name);
-        let mut near: Vec<String> = same_name.map(ToString::to_string).collect();
+        let names = self.names.iter();
+        let same_name = names.flat_map(|(name, _)| records.versions_of(name));
+        let mut near: Vec<String> = same_name.map(|model| model.to_string()).collect();
         if near.is_empty() {
+            let installed = records.iter();
             let names: Vec<String> = installed
-                .iter()
-                .map(|model| model.name().to_string())
+                .map(|(model, _)| model.name().to_string())
                 .collect();
             let typed = self.names.first().map(|(name, _)| name.to_string());
             let typed = typed.as_ref().unwrap_or(&self.address.head);
