@@ -1,11 +1,12 @@
 //! Pulling all models whose names match a pattern, through one archive where that is cheaper.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::mem;
 
 use serde::Serialize;
 
 use crate::catalog::RemoteModel;
-use crate::catalog::registry::{RegistryFailure, RemoteListing};
+use crate::catalog::registry::RegistryFailure;
 use crate::config::check_concurrency;
 use crate::engine::Engine;
 use crate::engine::lookup::list::RemoteOptions;
@@ -17,10 +18,11 @@ use crate::engine::transfer::connections::Connections;
 use crate::engine::transfer::pace::fixed_connections;
 use crate::engine::transfer::workers::work_off;
 use crate::error::{Error, ErrorKind, Result};
+use crate::glob::Glob;
 use crate::http::call::Call;
 use crate::model::{ModelPattern, ModelRef};
 use crate::mutex::Mutex;
-use crate::source::{ListFilter, Prefetched};
+use crate::source::{ListFilter, Prefetched, Source};
 use crate::store::record::ModelRecord;
 
 /// How many models are pulled at once: while one becomes durable on disk, others transfer.
@@ -167,6 +169,120 @@ impl Engine {
             .offline(options.offline)
             .cancel(options.cancel.clone());
         let mut listing = self.list_offers(&remote)?;
+        if let Some(models) = self.take_matching(&mut listing.models, &readings) {
+            return self.offers(models, call);
+        }
+        let of_ref = |failure: &RegistryFailure| {
+            let reference = failure.reference.as_ref();
+            readings.iter().any(|(_, version)| {
+                reference.is_none() || version.is_none() || version.as_ref() == reference
+            })
+        };
+        if let Some(failure) = listing.failures.into_iter().find(of_ref) {
+            return Err(failure.error);
+        }
+        // A ref that the configuration does not list may have them.
+        let is_listed = |reference: &&String| {
+            let mut models = listing.models.iter();
+            models.any(|remote| remote.model.version() == *reference)
+        };
+        let references: Vec<&String> = readings.iter().filter_map(|(_, v)| v.as_ref()).collect();
+        if let Some(source) = named_source(&sources, &pattern.address)
+            && !references.iter().any(is_listed)
+            && let Some(models) = self.find_in_refs(&**source, &references, &readings, call)?
+        {
+            return self.offers(models, call);
+        }
+        Err(ErrorKind::ModelNotFound {
+            model: pattern.to_string(),
+            near: Vec::new(),
+            sources: Vec::new(),
+            token_variable: None,
+            registry: None,
+        }
+        .into())
+    }
+
+    /// Takes the models that match out of those that are listed: by the likeliest reading of a pattern by which any match; `None` if
+    /// none do.
+    fn take_matching(
+        &self,
+        models: &mut Vec<RemoteModel>,
+        readings: &[(Glob, Option<String>)],
+    ) -> Option<Vec<RemoteModel>> {
+        for (glob, version) in readings {
+            let has_version = |remote: &RemoteModel| {
+                let version = version.as_deref();
+                version.is_none_or(|version| remote.model.version() == version)
+            };
+            let by_name = |remote: &RemoteModel| {
+                has_version(remote) && glob.matches(&remote.model.name().to_string())
+            };
+            // A path as it is in the repository.
+            let by_path = |remote: &RemoteModel| {
+                let source = self.sources.by_key(&remote.source);
+                let root = remote.pin.as_ref().map(|pin| &pin.root);
+                let path = source.zip(root);
+                let path = path.map(|(source, root)| source.identity().full_name(root));
+                has_version(remote) && path.is_some_and(|path| glob.matches(&path))
+            };
+            if models.iter().any(by_name) {
+                models.retain(by_name);
+            } else if models.iter().any(by_path) {
+                models.retain(by_path);
+            } else {
+                continue;
+            }
+            return Some(mem::take(models));
+        }
+        None
+    }
+
+    /// Asks a source for refs that it does not list by itself, one after the other, until some models match.
+    fn find_in_refs(
+        &self,
+        source: &dyn Source,
+        references: &[&String],
+        readings: &[(Glob, Option<String>)],
+        call: &Call,
+    ) -> Result<Option<Vec<RemoteModel>>> {
+        let mut missing = Vec::new();
+        for reference in references {
+            let filter = ListFilter {
+                reference: Some(reference),
+                is_named: true,
+                is_wanted: None,
+            };
+            let mut listing = source.list(call, filter)?;
+            let found = self.take_matching(&mut listing.models, readings);
+            if found.is_some() {
+                return Ok(found);
+            }
+            let Some(failure) = listing.failures.into_iter().next() else {
+                continue;
+            };
+            match failure.error.kind() {
+                ErrorKind::NotSynced {
+                    references,
+                    source: None,
+                    ..
+                } => missing.extend(references.iter().cloned()),
+                _ => return Err(failure.error),
+            }
+        }
+        match missing.is_empty() {
+            true => Ok(None),
+            false => Err(ErrorKind::NotSynced {
+                source_name: source.label(),
+                references: missing,
+                source: None,
+            }
+            .into()),
+        }
+    }
+
+    /// Returns the offers of models that were listed.
+    fn offers(&self, models: Vec<RemoteModel>, call: &Call) -> Result<Vec<Offer>> {
         let offer = |remote: RemoteModel| {
             let source = self.sources.by_key(&remote.source);
             let source = source.ok_or_else(|| Error::internal("a listed model has no source"))?;
@@ -179,98 +295,7 @@ impl Engine {
             };
             Ok(Offer::new(remote, source))
         };
-        let find = |listing: &mut RemoteListing| {
-            for (glob, version) in &readings {
-                let has_version = |remote: &RemoteModel| {
-                    let version = version.as_deref();
-                    version.is_none_or(|version| remote.model.version() == version)
-                };
-                let by_name = |remote: &RemoteModel| {
-                    has_version(remote) && glob.matches(&remote.model.name().to_string())
-                };
-                // A path as it is in the repository.
-                let by_path = |remote: &RemoteModel| {
-                    let source = self.sources.by_key(&remote.source);
-                    let root = remote.pin.as_ref().map(|pin| &pin.root);
-                    let path = source.zip(root);
-                    let path = path.map(|(source, root)| source.identity().full_name(root));
-                    has_version(remote) && path.is_some_and(|path| glob.matches(&path))
-                };
-                let models = &mut listing.models;
-                if models.iter().any(by_name) {
-                    models.retain(by_name);
-                } else if models.iter().any(by_path) {
-                    models.retain(by_path);
-                } else {
-                    continue;
-                }
-                return Some(std::mem::take(models));
-            }
-            None
-        };
-        if let Some(models) = find(&mut listing) {
-            return models.into_iter().map(offer).collect();
-        }
-        let of_ref = |failure: &RegistryFailure| {
-            let reference = failure.reference.as_ref();
-            readings.iter().any(|(_, version)| {
-                reference.is_none() || version.is_none() || version.as_ref() == reference
-            })
-        };
-        if let Some(failure) = listing.failures.into_iter().find(of_ref) {
-            return Err(failure.error);
-        }
-        // A ref that the configuration does not list may have them: the source that is named is asked for each.
-        let named = named_source(&sources, &pattern.address);
-        let is_listed = |reference: &String| {
-            let mut models = listing.models.iter();
-            models.any(|remote| remote.model.version() == reference)
-        };
-        let references: Vec<&String> = readings.iter().filter_map(|(_, v)| v.as_ref()).collect();
-        if let Some(source) = named
-            && !references.iter().any(|reference| is_listed(reference))
-        {
-            let mut missing = Vec::new();
-            for reference in references {
-                let filter = ListFilter {
-                    reference: Some(reference),
-                    is_named: true,
-                    is_wanted: None,
-                };
-                let mut listing = source.list(call, filter)?;
-                if let Some(models) = find(&mut listing) {
-                    return models.into_iter().map(offer).collect();
-                }
-                if let Some(failure) = listing.failures.into_iter().next() {
-                    match failure.error.kind() {
-                        ErrorKind::NotSynced {
-                            references,
-                            source: None,
-                            ..
-                        } => {
-                            missing.extend(references.iter().cloned());
-                        }
-                        _ => return Err(failure.error),
-                    }
-                }
-            }
-            if !missing.is_empty() {
-                return Err(ErrorKind::NotSynced {
-                    source_name: source.label(),
-                    references: missing,
-                    source: None,
-                }
-                .into());
-            }
-        }
-        Err(ErrorKind::ModelNotFound {
-            model: pattern.to_string(),
-            near: Vec::new(),
-            sources: Vec::new(),
-            token_variable: None,
-            registry: None,
-        }
-        .into())
+        models.into_iter().map(offer).collect()
     }
 
     /// Fetches what makes pulling the models together cheaper than one by one; returns the files that came for that.
