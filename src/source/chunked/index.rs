@@ -14,10 +14,10 @@ use super::lookup::Known;
 use super::shards::Shards;
 use super::wire::Reading;
 use crate::digest::{Digest, Hasher};
-use crate::disk::write::replace_file;
+use crate::disk::write::{NewFile, replace_file};
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::http::call::Call;
-use crate::http::{Answer, Failure, GetOptions, Validators};
+use crate::http::{Answer, Body, Failure, GetOptions, Validators};
 use crate::mutex::Mutex;
 use crate::source::Identity;
 use crate::source::cache::{CachedMeta, RegistryCache, Stamp};
@@ -254,46 +254,8 @@ impl Index {
             }
             Answer::Body(body) => body,
         };
-        let key = self.public_key.as_ref();
-        let signed = key.map(|key| signature(call, key, url)).transpose()?;
-        let refused = |error: minisign_verify::Error| {
-            let message = match error {
-                minisign_verify::Error::UnexpectedKeyId => {
-                    "the index is signed with another key than the configured public_key"
-                }
-                _ => "the index does not match its signature",
-            };
-            Failure::last(Error::registry(url, message))
-        };
-        let check = signed.as_ref();
-        let check = check.map(|(key, signature)| key.verify_stream(signature));
-        let mut check = match check.transpose() {
-            // The older form signs the bytes themselves and not their digest, so all of them are needed at once.
-            Err(minisign_verify::Error::UnsupportedLegacyMode) => None,
-            check => check.map_err(refused)?,
-        };
         let mut file = self.cache.begin().map_err(Failure::last)?;
-        let mut hasher = Hasher::default();
-        body.copy_to(MAX_INDEX_BYTES, &call.cancel, &mut |piece| {
-            if let Some(check) = &mut check {
-                check.update(piece);
-            }
-            hasher.update(piece);
-            file.write(piece)
-        })?;
-        let reread = || file.reread().map_err(Failure::last);
-        match (check, &signed) {
-            (Some(mut check), _) => check.finalize().map_err(refused)?,
-            (None, Some((key, signature))) => {
-                let mut index = Vec::new();
-                let read = reread()?.read_to_end(&mut index);
-                read.at("read", Path::new("models.json"))
-                    .map_err(Failure::last)?;
-                key.verify(&index, signature, true).map_err(refused)?;
-            }
-            (None, None) => {}
-        }
-        let digest = hasher.finish();
+        let digest = self.receive(call, url, &mut body, &mut file)?;
         // A folder, and many a server, has nothing that tells its states apart, and compiling takes long.
         if let Some(meta) = known.filter(|meta| self.is_kept(meta, digest)) {
             debug!(%url, "the same again");
@@ -306,7 +268,7 @@ impl Index {
             return Ok(Some(digest));
         }
         // A document that is not an index does not replace the cached copy.
-        let document = reread()?;
+        let document = file.reread().map_err(Failure::last)?;
         let origin = self.origin_of(&document);
         let mut index = self.cache.begin_index().map_err(Failure::last)?;
         let shards = self
@@ -329,5 +291,54 @@ impl Index {
         let digests = shards.iter().map(|(_, digest)| digest);
         self.cache.drop_shards(&digests.collect());
         Ok(Some(digest))
+    }
+
+    /// Receives an index into a file, and checks its signature if it must have one; returns its digest.
+    fn receive(
+        &self,
+        call: &Call,
+        url: &Url,
+        body: &mut Body,
+        file: &mut NewFile,
+    ) -> Result<Digest, Failure> {
+        let key = self.public_key.as_ref();
+        let signed = key.map(|key| signature(call, key, url)).transpose()?;
+        let refused = |error: minisign_verify::Error| {
+            let message = match error {
+                minisign_verify::Error::UnexpectedKeyId => {
+                    "the index is signed with another key than the configured public_key"
+                }
+                _ => "the index does not match its signature",
+            };
+            Failure::last(Error::registry(url, message))
+        };
+        let check = signed.as_ref();
+        let check = check.map(|(key, signature)| key.verify_stream(signature));
+        let mut check = match check.transpose() {
+            // The older form signs the bytes themselves and not their digest, so all of them are needed at once.
+            Err(minisign_verify::Error::UnsupportedLegacyMode) => None,
+            check => check.map_err(refused)?,
+        };
+        let mut hasher = Hasher::default();
+        body.copy_to(MAX_INDEX_BYTES, &call.cancel, &mut |piece| {
+            if let Some(check) = &mut check {
+                check.update(piece);
+            }
+            hasher.update(piece);
+            file.write(piece)
+        })?;
+        match (check, &signed) {
+            (Some(mut check), _) => check.finalize().map_err(refused)?,
+            (None, Some((key, signature))) => {
+                let mut index = Vec::new();
+                let mut file = file.reread().map_err(Failure::last)?;
+                let read = file.read_to_end(&mut index);
+                read.at("read", Path::new("models.json"))
+                    .map_err(Failure::last)?;
+                key.verify(&index, signature, true).map_err(refused)?;
+            }
+            (None, None) => {}
+        }
+        Ok(hasher.finish())
     }
 }
