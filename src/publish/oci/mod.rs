@@ -127,35 +127,16 @@ pub(crate) fn push_version(
             model.name()
         )));
     }
-    let layers = hash_layers(stream, &name, writing)?;
+    let writer = LayerWriter {
+        stream,
+        name: &name,
+        repository,
+        writing,
+    };
+    let layers = writer.hash()?;
     let artifact = Artifact::new(&layers, metadata, writing.source.as_ref())?;
     check_size(&artifact.manifest)?;
-    let tally = writing.begin(Step {
-        total_bytes: stream.size_bytes(),
-        ..Step::new(Task::Uploading, layers.len() as u64).at(&name, 0)
-    });
-    // Equal files are one blob.
-    let mut blobs: Vec<usize> = (0..layers.len()).collect();
-    blobs.sort_by_key(|index| layers[*index].digest);
-    blobs.dedup_by_key(|index| layers[*index].digest);
-    // A registry that refuses one file refuses all of them.
-    let has_failed = AtomicBool::new(false);
-    let sent = at_once(&blobs, |index| {
-        if has_failed.load(Relaxed) {
-            return Ok(None);
-        }
-        let slice = stream.slice(&stream.parts[*index].range());
-        let counted = Counted::new(&slice, &tally);
-        let layer = &layers[*index];
-        let is_sent = repository
-            .put_blob(&layer.digest, &counted)
-            .inspect_err(|_| has_failed.store(true, Relaxed))
-            .map_err(|error| error.step(layer.name.to_string()))?;
-        counted.finish()?;
-        tally.complete();
-        Ok(is_sent.then_some(layer.size_bytes))
-    });
-    let sent = sent.into_iter().collect::<Result<Vec<_>>>()?;
+    let sent = writer.send(&layers)?;
     let config = artifact.config;
     repository.put_blob(&Digest::of(&config), &config)?;
     let manifest_digest = Digest::of(&artifact.manifest);
@@ -165,11 +146,6 @@ pub(crate) fn push_version(
         json: artifact.manifest,
     };
     let replaced = repository.put_manifest(&manifest, &tags)?;
-    let distinct: u64 = blobs.iter().map(|index| layers[*index].size_bytes).sum();
-    let (new, bytes_written) = (
-        sent.iter().flatten().count(),
-        sent.iter().flatten().sum::<u64>(),
-    );
     Ok(WrittenVersion {
         address: repository.address(model.version()),
         model: model.clone(),
@@ -180,10 +156,10 @@ pub(crate) fn push_version(
         replaced,
         files: layers.len(),
         total_bytes: stream.size_bytes(),
-        chunks: blobs.len(),
-        chunks_written: new,
-        bytes_written,
-        there: (blobs.len() - new, distinct - bytes_written),
+        chunks: sent.new.0 + sent.there.0,
+        chunks_written: sent.new.0,
+        bytes_written: sent.new.1,
+        there: sent.there,
     })
 }
 
@@ -230,21 +206,78 @@ fn check_tags(tags: &[&str]) -> Result<()> {
     )))
 }
 
-fn hash_layers(stream: &Stream, name: &str, writing: &Writing<'_>) -> Result<Vec<Layer>> {
-    let tally = writing.begin(Step {
-        total_bytes: stream.size_bytes(),
-        ..Step::new(Task::Hashing, stream.parts.len() as u64).at(name, 0)
-    });
-    let layers = stream.parts.par_iter().map(|part| {
-        let digest = stream.hash(&part.range(), &tally)?;
-        tally.complete();
-        Ok(Layer {
-            name: part.name.clone(),
-            digest,
-            size_bytes: part.size_bytes,
-        })
-    });
-    layers.collect()
+/// Sends the files of a stream as the layers of an artifact.
+struct LayerWriter<'a> {
+    stream: &'a Stream,
+    /// What is shown of the model.
+    name: &'a str,
+    repository: &'a dyn ArtifactWriter,
+    writing: &'a Writing<'a>,
+}
+
+/// How many blobs the layers are, and their total size: equal files are one.
+#[derive(Default)]
+struct Sent {
+    new: (usize, u64),
+    there: (usize, u64),
+}
+
+impl LayerWriter<'_> {
+    fn hash(&self) -> Result<Vec<Layer>> {
+        let parts = &self.stream.parts;
+        let tally = self.writing.begin(Step {
+            total_bytes: self.stream.size_bytes(),
+            ..Step::new(Task::Hashing, parts.len() as u64).at(self.name, 0)
+        });
+        let layers = parts.par_iter().map(|part| {
+            let digest = self.stream.hash(&part.range(), &tally)?;
+            tally.complete();
+            Ok(Layer {
+                name: part.name.clone(),
+                digest,
+                size_bytes: part.size_bytes,
+            })
+        });
+        layers.collect()
+    }
+
+    /// Sends the layers that the repository does not have.
+    fn send(&self, layers: &[Layer]) -> Result<Sent> {
+        let mut blobs: Vec<_> = layers.iter().zip(&self.stream.parts).collect();
+        blobs.sort_by_key(|(layer, _)| layer.digest);
+        blobs.dedup_by_key(|(layer, _)| layer.digest);
+        let tally = self.writing.begin(Step {
+            total_bytes: blobs.iter().map(|(layer, _)| layer.size_bytes).sum(),
+            ..Step::new(Task::Uploading, blobs.len() as u64).at(self.name, 0)
+        });
+        // A registry that refuses one file refuses all of them.
+        let has_failed = AtomicBool::new(false);
+        let sent = at_once(&blobs, |(layer, part)| {
+            if has_failed.load(Relaxed) {
+                return Ok::<_, Error>(false);
+            }
+            let slice = self.stream.slice(&part.range());
+            let counted = Counted::new(&slice, &tally);
+            let is_new = self
+                .repository
+                .put_blob(&layer.digest, &counted)
+                .inspect_err(|_| has_failed.store(true, Relaxed))
+                .map_err(|error| error.step(layer.name.to_string()))?;
+            counted.finish()?;
+            tally.complete();
+            Ok(is_new)
+        });
+        let mut sums = Sent::default();
+        for ((layer, _), is_new) in blobs.into_iter().zip(sent) {
+            let sum = match is_new? {
+                true => &mut sums.new,
+                false => &mut sums.there,
+            };
+            sum.0 += 1;
+            sum.1 += layer.size_bytes;
+        }
+        Ok(sums)
+    }
 }
 
 #[cfg(test)]
