@@ -225,7 +225,10 @@ impl Engine {
         let threads = options.concurrency.or(self.settings.concurrency);
         let threads = threads.unwrap_or(DOCUMENTS_AT_ONCE);
         let step = Step {
-            total_bytes: documents.iter().map(|it| it.size_bytes).sum(),
+            // A registry may state any sizes.
+            total_bytes: documents
+                .iter()
+                .fold(0, |sum: u64, it| sum.saturating_add(it.size_bytes)),
             ..Step::new(Task::Verifying, documents.len() as u64)
         };
         let subject = place.to_string();
