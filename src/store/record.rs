@@ -399,3 +399,31 @@ fn entry_of(group: &str, model: &str, version: &str) -> Option<ModelRef> {
         .inspect_err(|error| tracing::warn!(%error, "an entry of registry.json is left out"))
         .ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_changes_is_written_anew() {
+        let kept = r#"{ "later":1.50,"manifest_hash" : "x" }"#;
+        let json = format!(
+            r#"{{"g": {{"n": {{"v1": {kept}}}, "m": {{"v": {{}}}}}}, "../g": {{"m": {{"v": 1}}}}}}"#
+        );
+        let mut entries: Entries = serde_json::from_str(&json).unwrap();
+        let name = |model: &str, version| ModelRef::new("g", model, version).unwrap();
+        entries.insert(&name("n", "v2"), serde_json::json!({"a": 1}).into());
+        assert!(entries.remove(&name("m", "v")).is_some());
+        assert_eq!(
+            serde_json::to_string(&entries).unwrap(),
+            format!(r#"{{"../g":{{"m":{{"v":1}}}},"g":{{"n":{{"v1":{kept},"v2":{{"a":1}}}}}}}}"#)
+        );
+        let [first, second, gone] = [("n", "v1"), ("n", "v2"), ("m", "v")].map(|(m, v)| name(m, v));
+        assert_eq!(entries.versions_of(gone.name()).count(), 0);
+        assert!(
+            entries
+                .versions_of(first.name())
+                .eq([first.clone(), second])
+        );
+    }
+}
