@@ -9,3 +9,21 @@ pub(crate) mod space;
 pub(crate) mod usage;
 pub(crate) mod walk;
 pub(crate) mod write;
+
+use std::path::Path;
+use std::{fs, io};
+
+/// Refuses what is neither a file nor a folder before it is opened: opening a pipe waits for somebody who writes to it.
+///
+/// # Errors
+/// Those of the file system, also if nothing is there. What is said of a folder is up to who reads it.
+pub(crate) fn check_openable(path: &Path) -> io::Result<()> {
+    let metadata = fs::metadata(path)?;
+    match metadata.is_file() || metadata.is_dir() {
+        true => Ok(()),
+        false => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is neither a file nor a folder",
+        )),
+    }
+}

@@ -11,6 +11,7 @@ use std::sync::Once;
 use super::hashing::hash;
 use super::{IndexChange, RegistryWriter};
 use crate::digest::Digest;
+use crate::disk::check_openable;
 use crate::disk::write::{NewFile, remove_abandoned, remove_abandoned_of, replace_file};
 use crate::error::{Error, IoContext, Result, is_missing};
 use crate::http::transport::Payload;
@@ -96,7 +97,7 @@ impl RegistryWriter for FolderWriter {
 
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>> {
         let path = self.folder.join(path);
-        match fs::read(&path) {
+        match check_openable(&path).and_then(|()| fs::read(&path)) {
             Err(error) if is_missing(&error) => Ok(None),
             result => result.at("read", &path).map(Some),
         }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use super::hashing::hash;
 use crate::archive::tar::{END, TarEntry, TarMembers, filling};
 use crate::digest::Digest;
+use crate::disk::check_openable;
 use crate::disk::space::check_space;
 use crate::disk::write::{NewFile, place_of, remove_abandoned_of, remove_temporary_of};
 use crate::error::{Error, IoContext, Result, is_missing};
@@ -96,7 +97,7 @@ impl TarWriter {
         let acquire = || FileLock::acquire(&lock, true, Some(RECORD_LIMIT), cancel, &|_| {});
         // The lock is a file as well, and may be the first in its folder.
         let lock = (!is_rehearsal).then(acquire).transpose()?;
-        let before = match File::open(path) {
+        let before = match check_openable(path).and_then(|()| File::open(path)) {
             Ok(file) => {
                 let members = TarMembers::read(&file, path)?;
                 Some((file, members))

@@ -5,6 +5,7 @@ use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::disk::check_openable;
 use crate::error::{Error, IoContext, Result};
 use crate::manifest::Manifest;
 use crate::mutex::Mutex;
@@ -65,6 +66,9 @@ impl FileSet {
             return Ok(open.clone());
         }
         let path = file_in(&self.root, &self.manifest.files()[file].path);
+        if !self.is_writable {
+            check_openable(&path).at("open", &path)?;
+        }
         let opened = OpenOptions::new()
             .read(true)
             .write(self.is_writable)

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::disk::check_openable;
 use crate::disk::write::rename;
 use crate::engine::Engine;
 use crate::engine::local::list::InstalledDetail;
@@ -149,6 +150,7 @@ fn copy_files(
     // All are looked at before the first is written: a refusal leaves the workspace as it was.
     for file in detail.manifest.files() {
         let (from, to) = (file_in(dir, &file.path), file_in(&destination, &file.path));
+        check_openable(&from).at("read", &from)?;
         match fs::symlink_metadata(&to) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => to_copy.push((from, to)),
             Err(error) => return Err(error).at("write", &to),

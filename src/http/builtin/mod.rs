@@ -307,6 +307,8 @@ pub(crate) fn io_message(error: &io::Error) -> &'static str {
         ErrorKind::UnexpectedEof => "the response ended early",
         // Connections have no other use for this kind.
         ErrorKind::NotFound => "host not found",
+        // What is not compressed as its header says.
+        ErrorKind::InvalidInput => "the server sent an invalid response",
         _ => "connection failed",
     }
 }

@@ -7,6 +7,7 @@ mod report;
 mod summary;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use serde_json::Value;
 use crate::catalog::Metadata;
 use crate::config::Config;
 use crate::env::Environment;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::http::call::Call;
 use crate::http::transport::Transport;
 use crate::http::waiting::telling_waits;
@@ -265,6 +266,13 @@ impl Project {
     ) -> Result<PublishReport> {
         check_chunk_bytes(options.chunk_bytes)?;
         let target = registry.into();
+        for path in paths {
+            let metadata = fs::metadata(path).at("read", path)?;
+            if !metadata.is_file() && !metadata.is_dir() {
+                let message = format!("{} is neither a file nor a folder", path.display());
+                return Err(Error::argument(message));
+            }
+        }
         let skip = options.skip.as_deref();
         let stream = Stream::find(paths, target.folder(), skip, &options.cancel)?;
         let (metadata, writing) = (options.metadata.clone(), options.writing());

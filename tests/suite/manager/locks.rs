@@ -2,17 +2,14 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 
-use modelrack::config::System;
 use modelrack::error::LockProblem;
 use modelrack::lock::{Lock, LockOptions, LockReport, LockState, LockedOptions};
 use modelrack::pull::{MatchingReport, PullOutcome};
 use modelrack::{ErrorKind, Manager, ManagerExt, ModelManager, RemoteOptions, Result};
 
 use crate::sources::hub::machine::{Machine, WHISPER, whisper};
-use crate::support::disk::flip;
-use crate::support::platform::SYSTEM;
+use crate::support::disk::{flip, make_pipe};
 use crate::support::rack::{CHUNK, Rack, model_ref, sample};
 use crate::support::server::Rule;
 use crate::support::{address, bytes, chain};
@@ -388,12 +385,8 @@ fn a_file_that_the_locked_state_does_not_have_is_said_to_be_gone() {
 #[test]
 fn a_lock_that_is_no_file_is_refused() {
     let rack = Rack::with_model();
-    // A pipe to which nobody writes would be waited for. What programs for Windows make in its place is another thing.
-    let makes_pipes = SYSTEM != System::Windows;
-    let made = makes_pipes.then(|| Command::new("mkfifo").arg(file(&rack)).status());
-    if !made.is_some_and(|made| made.is_ok_and(|status| status.success())) {
-        fs::create_dir(file(&rack)).unwrap();
-    }
+    // A pipe to which nobody writes would be waited for.
+    make_pipe(&file(&rack));
     let refused = [
         lock(&rack, &["g/m v1"]).unwrap_err(),
         rack.manager().pull_locked(&locked(&rack)).unwrap_err(),

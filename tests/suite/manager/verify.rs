@@ -7,7 +7,7 @@ use modelrack::installed::Damage;
 use modelrack::{Manager, VerifyOptions};
 
 use crate::support::address;
-use crate::support::disk::flip;
+use crate::support::disk::{flip, make_pipe};
 use crate::support::rack::{CHUNK, Rack, chunks_but, sample};
 use crate::support::registry::Published;
 
@@ -72,6 +72,15 @@ fn every_kind_of_damage_is_found_and_repaired_by_its_own_bytes() {
             |dir| {
                 fs::remove_file(dir.join("config.json")).unwrap();
                 fs::create_dir(dir.join("config.json")).unwrap();
+            },
+            &[("config.json", Damage::Unreadable)],
+            1,
+        ),
+        (
+            "a pipe in place of a file",
+            |dir| {
+                fs::remove_file(dir.join("config.json")).unwrap();
+                make_pipe(&dir.join("config.json"));
             },
             &[("config.json", Damage::Unreadable)],
             1,

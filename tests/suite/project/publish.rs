@@ -4,14 +4,14 @@ use std::fs;
 use std::path::PathBuf;
 use std::thread;
 
-use modelrack::Manager;
 use modelrack::project::{Chunking, Project, PublishOptions, PublishReport};
+use modelrack::{CopyOptions, Manager, ManagerExt};
 use serde_json::json;
 
-use crate::support::disk::{age, files_below, names_in, write_files};
+use crate::support::disk::{age, files_below, make_pipe, names_in, write_files};
 use crate::support::rack::{CHUNK, Rack, model_ref, sample};
 use crate::support::registry::Publication;
-use crate::support::{bytes, chain};
+use crate::support::{address, bytes, chain};
 
 /// Cut where it is easily foreseen.
 fn options() -> PublishOptions {
@@ -251,6 +251,36 @@ fn an_alias_moves_and_never_hides_a_version() {
         assert_eq!(error.code(), expected, "{alias:?}: {}", chain(&error));
         assert_eq!(files_below(&rack.registry()), before, "{alias:?}");
     }
+}
+
+#[test]
+fn a_pipe_is_not_waited_for() {
+    let rack = Rack::new();
+    let (files, pipe) = (
+        rack.temp.path().join("files"),
+        rack.temp.path().join("pipe"),
+    );
+    write_files(&files, &[("a", b"1")]);
+    make_pipe(&pipe);
+    let publish = |path: &PathBuf, to: &PathBuf| {
+        let paths = [path.clone()];
+        Project::publish_files(&paths, &model_ref("g/m v1"), to, &options()).unwrap_err()
+    };
+    // Where there are no pipes, it is a folder without files.
+    assert_eq!(publish(&pipe, &rack.registry()).code(), "INVALID_ARGUMENT");
+    fs::create_dir_all(rack.registry()).unwrap();
+    make_pipe(&rack.registry().join("models.json"));
+    assert_eq!(publish(&files, &rack.registry()).code(), "STORAGE_ERROR");
+    // What is installed may have one, too.
+    let rack = Rack::with_model();
+    let manager = rack.manager();
+    manager.pull_model("g/m v1").unwrap();
+    let labels = rack.dir_of("g/m v1").join("labels.txt");
+    fs::remove_file(&labels).unwrap();
+    make_pipe(&labels);
+    let workspace = rack.temp.path().join("workspace");
+    let copied = manager.copy(&address("g/m v1"), &workspace, &CopyOptions::default());
+    assert_eq!(copied.unwrap_err().code(), "STORAGE_ERROR");
 }
 
 #[test]

@@ -290,6 +290,16 @@ fn what_cannot_be_decoded_is_named_and_requested_once() {
             .rule(Rule::path("/models.json").header("content-encoding", "gzip"));
         rack.pull("g/m v1").unwrap();
     }
+    // Nor is it said that the connection failed where what came is not compressed at all.
+    let rack = Rack::with_model();
+    rack.server
+        .rule(Rule::path("/models.json").header("content-encoding", "gzip"));
+    let error = rack.pull("g/m v1").unwrap_err();
+    assert!(
+        chain(&error).contains("the server sent an invalid response"),
+        "{}",
+        chain(&error)
+    );
 }
 
 #[test]

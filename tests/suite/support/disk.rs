@@ -4,9 +4,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, SystemTime};
 
+use modelrack::config::System;
 use tempfile::TempDir;
+
+use crate::support::platform::SYSTEM;
 
 /// Every file below a folder: its path with `/` between the components, and its bytes. Empty for no folder.
 pub(crate) fn files_below(dir: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -71,4 +75,15 @@ pub(crate) fn age(path: &Path, hours: u64) {
     let file = fs::OpenOptions::new().write(true).open(path).unwrap();
     let time = SystemTime::now() - Duration::from_secs(hours * 3600);
     file.set_modified(time).unwrap();
+}
+
+/// Makes a pipe to which nobody writes, or a folder where the system has none: what programs for Windows make in its place is
+/// another thing.
+#[track_caller]
+pub(crate) fn make_pipe(path: &Path) {
+    let makes_pipes = SYSTEM != System::Windows;
+    let made = makes_pipes.then(|| Command::new("mkfifo").arg(path).status());
+    if !made.is_some_and(|made| made.is_ok_and(|status| status.success())) {
+        fs::create_dir(path).unwrap();
+    }
 }
