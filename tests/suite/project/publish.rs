@@ -270,7 +270,8 @@ fn a_pipe_is_not_waited_for() {
     assert_eq!(publish(&pipe, &rack.registry()).code(), "INVALID_ARGUMENT");
     fs::create_dir_all(rack.registry()).unwrap();
     make_pipe(&rack.registry().join("models.json"));
-    assert_eq!(publish(&files, &rack.registry()).code(), "STORAGE_ERROR");
+    let refused = |code: &str| ["STORAGE_ERROR", "PERMISSION_ERROR"].contains(&code);
+    assert!(refused(publish(&files, &rack.registry()).code()));
     // What is installed may have one, too.
     let rack = Rack::with_model();
     let manager = rack.manager();
@@ -280,7 +281,7 @@ fn a_pipe_is_not_waited_for() {
     make_pipe(&labels);
     let workspace = rack.temp.path().join("workspace");
     let copied = manager.copy(&address("g/m v1"), &workspace, &CopyOptions::default());
-    assert_eq!(copied.unwrap_err().code(), "STORAGE_ERROR");
+    assert!(refused(copied.unwrap_err().code()));
 }
 
 #[test]
