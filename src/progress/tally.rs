@@ -86,3 +86,30 @@ impl<'a> Tally<'a> {
         });
     }
 }
+
+/// How far one thing has come that may begin again: each of its bytes is counted once.
+#[derive(Debug)]
+pub(crate) struct Reached<'a> {
+    tally: &'a Tally<'a>,
+    /// How many of its bytes are counted: the first ones.
+    counted: AtomicU64,
+}
+
+impl<'a> Reached<'a> {
+    pub(crate) fn nothing(tally: &'a Tally<'a>) -> Self {
+        Self {
+            tally,
+            counted: AtomicU64::new(0),
+        }
+    }
+
+    /// Counts all bytes before this one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled).
+    pub(crate) fn reach(&self, at: u64) -> Result<()> {
+        let before = self.counted.fetch_max(at, Relaxed);
+        let bytes = usize::try_from(at.saturating_sub(before));
+        self.tally.advance(bytes.unwrap_or(usize::MAX))
+    }
+}

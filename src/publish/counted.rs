@@ -1,39 +1,29 @@
 //! Counting what is sent.
 
 use std::io::{self, Read};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::error::Result;
 use crate::http::transport::Payload;
-use crate::progress::tally::Tally;
+use crate::progress::tally::{Reached, Tally};
 
 /// A payload whose bytes are counted as they are read, each only once however often they are sent.
 #[derive(Debug)]
 pub(super) struct Counted<'a> {
     payload: &'a dyn Payload,
-    tally: &'a Tally<'a>,
-    /// How many of its bytes are counted: the first ones.
-    counted: AtomicU64,
+    reached: Reached<'a>,
 }
 
 impl<'a> Counted<'a> {
     pub(super) fn new(payload: &'a dyn Payload, tally: &'a Tally<'a>) -> Self {
         Self {
             payload,
-            tally,
-            counted: AtomicU64::new(0),
+            reached: Reached::nothing(tally),
         }
     }
 
     /// Counts what was not sent, because it was there.
     pub(super) fn finish(&self) -> Result<()> {
-        self.reach(self.payload.size_bytes())
-    }
-
-    /// Counts all bytes before this one.
-    fn reach(&self, at: u64) -> Result<()> {
-        let before = self.counted.fetch_max(at, Relaxed);
-        self.tally.advance(at.saturating_sub(before) as usize)
+        self.reached.reach(self.payload.size_bytes())
     }
 }
 
@@ -45,7 +35,7 @@ impl Payload for Counted<'_> {
     fn open_at(&self, start: u64) -> io::Result<Box<dyn Read + Send + '_>> {
         Ok(Box::new(CountedReader {
             reader: self.payload.open_at(start)?,
-            payload: self,
+            reached: &self.reached,
             at: start,
         }))
     }
@@ -53,7 +43,7 @@ impl Payload for Counted<'_> {
 
 struct CountedReader<'a> {
     reader: Box<dyn Read + Send + 'a>,
-    payload: &'a Counted<'a>,
+    reached: &'a Reached<'a>,
     at: u64,
 }
 
@@ -61,7 +51,7 @@ impl Read for CountedReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let length = self.reader.read(buffer)?;
         self.at += length as u64;
-        self.payload.reach(self.at).map_err(io::Error::other)?;
+        self.reached.reach(self.at).map_err(io::Error::other)?;
         Ok(length)
     }
 }

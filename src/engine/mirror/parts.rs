@@ -16,7 +16,7 @@ use crate::http::call::Call;
 use crate::http::transport::Payload;
 use crate::http::{Failure, GetOptions};
 use crate::manifest::Manifest;
-use crate::progress::tally::Tally;
+use crate::progress::tally::{Reached, Tally};
 use crate::progress::{Step, Task};
 use crate::source::places::{Location, Places};
 use crate::url::Url;
@@ -150,8 +150,16 @@ impl Mirroring<'_> {
 }
 
 impl Copying<'_> {
-    /// Puts a part into the mirror, unless it is there: from this store, or else from the source.
+    /// Puts a part into the mirror, unless it is there, and counts its bytes.
     fn put(&self, digest: &Digest, index: usize) -> Result<bool> {
+        let reached = Reached::nothing(self.tally);
+        let is_new = self.put_counted(digest, index, &reached)?;
+        reached.reach(self.parts.manifest.parts()[index].size_bytes)?;
+        Ok(is_new)
+    }
+
+    /// Puts a part from this store, or else from the source.
+    fn put_counted(&self, digest: &Digest, index: usize, reached: &Reached<'_>) -> Result<bool> {
         let Parts {
             manifest,
             noun,
@@ -162,7 +170,7 @@ impl Copying<'_> {
         let what = format!("{noun} {digest}");
         if let Some(copy) = self.copies.of_part(manifest, index) {
             let open = |start| Ok(read_copy(&copy, start));
-            let document = Passing::new(&what, *digest, size_bytes, &open, self.tally);
+            let document = Passing::new(&what, *digest, size_bytes, &open, reached);
             match put(digest, &document) {
                 Ok(is_new) => return Ok(is_new),
                 Err(error) => match document.failure() {
@@ -179,7 +187,7 @@ impl Copying<'_> {
         };
         self.call.retrying(&urls, |_, url| {
             let open = |start| self.fetch(url, start, size_bytes);
-            let document = Passing::new(&what, *digest, size_bytes, &open, self.tally);
+            let document = Passing::new(&what, *digest, size_bytes, &open, reached);
             put(digest, &document).map_err(|error| {
                 let failure = document.failure();
                 failure.unwrap_or_else(|| Failure::last(self.refused(error)))

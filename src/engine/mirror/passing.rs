@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::http::Failure;
 use crate::http::transport::Payload;
 use crate::mutex::Mutex;
-use crate::progress::tally::Tally;
+use crate::progress::tally::Reached;
 
 /// Reads the next bytes; 0 at the end.
 pub(super) type Piece<'a> = Box<dyn FnMut(&mut [u8]) -> Result<usize, Failure> + Send + 'a>;
@@ -23,7 +23,7 @@ pub(super) struct Passing<'a> {
     digest: Digest,
     size_bytes: u64,
     open: &'a Open<'a>,
-    tally: &'a Tally<'a>,
+    reached: &'a Reached<'a>,
     /// Why it could not be read, which errors of input and output cannot say.
     failure: Mutex<Option<Failure>>,
 }
@@ -34,14 +34,14 @@ impl<'a> Passing<'a> {
         digest: Digest,
         size_bytes: u64,
         open: &'a Open<'a>,
-        tally: &'a Tally<'a>,
+        reached: &'a Reached<'a>,
     ) -> Self {
         Self {
             what,
             digest,
             size_bytes,
             open,
-            tally,
+            reached,
             failure: Mutex::default(),
         }
     }
@@ -112,7 +112,10 @@ impl PassingReader<'_, '_> {
             let actual = hasher.finish();
             check_digest(what, &self.document.digest, &actual).map_err(Failure::transient)?;
         }
-        self.document.tally.advance(read).map_err(Failure::last)?;
+        self.document
+            .reached
+            .reach(self.at)
+            .map_err(Failure::last)?;
         Ok(read)
     }
 }

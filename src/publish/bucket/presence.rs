@@ -54,7 +54,7 @@ impl BucketWriter {
             Ok(Some((said_at, age))) if age < PRUNING_COUNTS => Error::registry(
                 &self.base,
                 format!(
-                    "somebody removes what no version names, since {}: publish when that is done ({pruning} says so)",
+                    "somebody removes what no version names, since {}: publish when that is done, or an hour later if it was killed ({pruning} says so)",
                     rfc3339(said_at)
                 ),
             ),

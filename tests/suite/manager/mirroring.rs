@@ -3,12 +3,16 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use modelrack::lock::{LockOptions, LockedOptions};
 use modelrack::mirror::{MirrorOptions, MirrorReport, MirrorState, PublishTarget};
+use modelrack::progress::{Step, Task};
 use modelrack::transport::Url;
-use modelrack::{Config, Manager, ModelManager, PullOptions, RemoteOptions};
+use modelrack::{
+    Config, Manager, ModelManager, ModelRef, Progress, ProgressEvent, PullOptions, RemoteOptions,
+};
 use serde_json::{Value, json};
 
 use crate::sources::hub::machine::{Machine, WHISPER, whisper};
@@ -133,6 +137,48 @@ fn what_the_mirror_or_the_store_has_is_not_fetched() {
         files_below(&data),
         files_below(&rack.registry().join("data"))
     );
+}
+
+/// The highest counts of what is mirrored: things of all, and bytes of all.
+#[derive(Debug, Default)]
+struct Mirrored(Mutex<[u64; 4]>);
+
+impl Progress for Mirrored {
+    fn on_event(&self, _: &ModelRef, _: &ProgressEvent) {}
+
+    fn on_step(&self, step: &Step<'_>) {
+        if step.task == Task::Mirroring {
+            let counts = [step.done, step.total, step.bytes_done, step.total_bytes];
+            let mut highest = self.0.lock().unwrap();
+            *highest = counts.max(*highest);
+        }
+    }
+}
+
+#[test]
+fn each_byte_is_counted_once_whether_it_is_there_or_comes_twice() {
+    let rack = Rack::with_model();
+    let to = target(&rack);
+    let mirror = || {
+        let mirrored = Arc::new(Mirrored::default());
+        let options = of_models(&["g/m v1"]).progress(mirrored.clone());
+        rack.manager().mirror(&to, &options).unwrap();
+        *mirrored.0.lock().unwrap()
+    };
+    let [_, chunks, _, bytes] = mirror();
+    let all = [chunks, chunks, bytes, bytes];
+    assert!(chunks > 1 && bytes > 1000, "{all:?}");
+    // The first chunk is lost in the middle and comes again.
+    fs::remove_dir_all(folder(&rack)).unwrap();
+    rack.server
+        .rule(Rule::path_starts("/data/").cut_after(700).nth(2));
+    assert_eq!(mirror(), all);
+    // All are there.
+    fs::remove_file(folder(&rack).join("models.json")).unwrap();
+    rack.server.reset_counts();
+    assert_eq!(mirror(), all);
+    let index = "/models.json";
+    assert!(paths(&rack).iter().filter(|path| *path != index).count() <= 1);
 }
 
 #[test]
