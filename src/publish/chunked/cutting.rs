@@ -1,14 +1,14 @@
 //! Cutting a stream in one pass that has the digests of chunks and files, too.
 //!
-//! Three threads share a pass. One reads pieces and finds the ends of chunks in them; behind it, one hashes them for their file,
-//! and one for their chunk, which it hands on as soon as that is whole. So a large file takes little longer than hashing it once,
-//! where there are processors for that, every piece is read once, and whoever takes the chunks works meanwhile.
+//! Two threads share a pass. One reads pieces and finds the ends of chunks in them; behind it, the other hashes them for their file
+//! and their chunk at once, and hands on each chunk as soon as it is whole. So every piece is read once, and whoever takes the
+//! chunks works meanwhile.
 
 use std::mem;
 use std::ops::Range;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
-use std::sync::{Arc, OnceLock};
+use std::sync::mpsc::{channel, sync_channel};
 use std::thread;
 
 use super::cuts::Cuts;
@@ -18,9 +18,9 @@ use crate::digest::{Digest, Hasher};
 use crate::error::{Error, ErrorKind, Result};
 use crate::progress::tally::Tally;
 
-/// How many pieces wait for each of those who hash.
+/// How many pieces wait for who hashes them.
 const PIECES_AHEAD: usize = 2;
-/// How many passes there are at once at most: each has three threads, and up to seven pieces in memory.
+/// How many passes there are at once at most: each has two threads, and up to four pieces in memory.
 const PASSES: usize = 4;
 
 /// A chunk that was cut.
@@ -116,182 +116,122 @@ impl Pass<'_> {
     /// Returns the digests of the files.
     fn run(&self) -> Result<Vec<Digest>> {
         let range = range_of(self.parts);
-        let search = Search::new(self.stream, self.parts, self.cuts.ends(&range));
+        let mut search = Search::new(self.stream, self.parts, self.cuts.ends(&range));
+        let mut hashing = Hashing::default();
         match self.cuts.is_one(&range) {
-            true => self.run_whole(search),
-            false => self.run_together(search),
-        }
-    }
-
-    /// Hashes what is one chunk, in this thread.
-    fn run_whole(&self, mut search: Search<'_>) -> Result<Vec<Digest>> {
-        let [mut files, mut chunk] = [(); 2].map(|()| Hashing::default());
-        let mut piece = Piece::default();
-        let is_one = self.parts.len() == 1;
-        while search.next(&mut piece)? {
-            files.update(&piece, &piece.file_ends);
-            if !is_one {
-                chunk.update(&piece, &[]);
-            }
-            self.count(&piece)?;
+            true => self.run_in_turn(&mut search, &mut hashing)?,
+            false => self.run_together(&mut search, &mut hashing)?,
         }
         if let Some(range) = search.finish() {
-            let digest = match (is_one, &files.digests[..]) {
-                (true, [digest]) => *digest,
-                _ => chunk.hasher.finish(),
-            };
+            let digest = hashing.end_chunk();
             (self.take)(Cut { range, digest })?;
         }
-        Ok(files.digests)
+        Ok(hashing.files)
     }
 
-    fn run_together(&self, mut search: Search<'_>) -> Result<Vec<Digest>> {
+    /// Reads and hashes one piece after the other.
+    fn run_in_turn(&self, search: &mut Search<'_>, hashing: &mut Hashing) -> Result<()> {
+        let mut piece = Piece::default();
+        while self.read(search, &mut piece)? {
+            self.hash(hashing, &piece)?;
+        }
+        Ok(())
+    }
+
+    /// Reads the next pieces while one is hashed.
+    fn run_together(&self, search: &mut Search<'_>, hashing: &mut Hashing) -> Result<()> {
         thread::scope(|scope| {
-            let (to_files, pieces_of_files) = sync_channel(PIECES_AHEAD);
-            let (to_chunks, pieces_of_chunks) = sync_channel(PIECES_AHEAD);
-            let (give_back, spare) = channel();
-            let give_back_too = give_back.clone();
-            let files = scope.spawn(move || self.hash_files(&pieces_of_files, &give_back));
-            let chunks = scope.spawn(move || self.hash_chunks(&pieces_of_chunks, &give_back_too));
-            let searched = self.search(
-                &mut search,
-                &Outlets {
-                    to_files,
-                    to_chunks,
-                },
-                &spare,
-            );
-            let (files, chunks) = (files.join(), chunks.join());
-            // If no more chunks were taken, this error says why; the search knows only that its pieces went nowhere.
-            let chunks = chunks.map_err(|_| panicked())??;
-            searched?;
-            let files = files.map_err(|_| panicked())?;
-            if let Some(range) = search.finish() {
-                let digest = match (chunks, &files[..]) {
-                    (Some(chunk), _) => chunk.finish(),
-                    (None, [digest]) => *digest,
-                    (None, _) => return Err(Error::internal("a chunk was not hashed")),
-                };
-                (self.take)(Cut { range, digest })?;
-            }
-            Ok(files)
+            let (sender, pieces) = sync_channel(PIECES_AHEAD);
+            let (give_back, spare) = channel::<Piece>();
+            let reading = scope.spawn(move || {
+                loop {
+                    let mut piece = spare.try_recv().unwrap_or_default();
+                    if !self.read(search, &mut piece)? {
+                        return Ok(());
+                    }
+                    sender.send(piece).map_err(|_| gone())?;
+                }
+            });
+            let hashed = pieces.into_iter().try_for_each(|piece| {
+                self.hash(hashing, &piece)?;
+                // After the last piece, nobody needs it.
+                let _ = give_back.send(piece);
+                Ok(())
+            });
+            let read = reading.join().map_err(|_| panicked())?;
+            // If no more chunks were taken, this error says why; the one who reads knows only that the pieces went nowhere.
+            hashed.and(read)
         })
     }
 
-    /// Reads all pieces, and sends each to those who hash it.
-    fn search(
-        &self,
-        search: &mut Search<'_>,
-        outlets: &Outlets,
-        spare: &Receiver<Piece>,
-    ) -> Result<()> {
-        let mut is_forked = false;
-        loop {
-            let mut piece = spare.try_recv().unwrap_or_default();
-            if !search.next(&mut piece)? {
-                return Ok(());
-            }
-            self.count(&piece)?;
-            let piece = Arc::new(piece);
-            // Until a chunk or file ends, both have the same bytes, and hashing the file does for the chunk, too.
-            let is_apart =
-                !piece.chunks.is_empty() || self.parts.len() > 1 && !piece.file_ends.is_empty();
-            let fork = (!is_forked && is_apart).then(|| sync_channel(1));
-            let (fork, forked) = fork.unzip();
-            is_forked |= fork.is_some();
-            if is_forked {
-                let sent = outlets.to_chunks.send((Arc::clone(&piece), forked));
-                sent.map_err(|_| gone())?;
-            }
-            let sent = outlets.to_files.send((piece, fork));
-            sent.map_err(|_| gone())?;
+    /// Makes this the next piece, unless there is no use in going on; returns `false` if there is none.
+    fn read(&self, search: &mut Search<'_>, piece: &mut Piece) -> Result<bool> {
+        if !search.next(piece)? {
+            return Ok(false);
         }
-    }
-
-    /// Hashes pieces for their files.
-    fn hash_files(
-        &self,
-        pieces: &Receiver<(Arc<Piece>, Option<SyncSender<Hasher>>)>,
-        give_back: &Sender<Piece>,
-    ) -> Vec<Digest> {
-        let mut files = Hashing::default();
-        for (piece, fork) in pieces {
-            // Who hashes the chunk may be gone.
-            let _ = fork.map(|fork| fork.send(files.hasher.clone()));
-            files.update(&piece, &piece.file_ends);
-            give(piece, give_back);
-        }
-        files.digests
-    }
-
-    /// Hashes pieces for their chunks, and hands these on; returns the hasher of the last chunk, or `None` if that is a whole file and
-    /// so has its digest.
-    fn hash_chunks(
-        &self,
-        pieces: &Receiver<(Arc<Piece>, Option<Receiver<Hasher>>)>,
-        give_back: &Sender<Piece>,
-    ) -> Result<Option<Hasher>> {
-        let mut chunks: Option<Hashing> = None;
-        for (piece, forked) in pieces {
-            let chunks = chunks.get_or_insert_default();
-            if let Some(forked) = forked {
-                chunks.hasher = forked.recv().map_err(|_| panicked())?;
-            }
-            let ends = piece.chunks.iter();
-            let ends: Vec<usize> = ends.map(|it| (it.end - piece.begin) as usize).collect();
-            chunks.update(&piece, &ends);
-            for (range, digest) in piece.chunks.iter().zip(chunks.digests.drain(..)) {
-                let range = range.clone();
-                (self.take)(Cut { range, digest })?;
-            }
-            give(piece, give_back);
-        }
-        Ok(chunks.map(|chunks| chunks.hasher))
-    }
-
-    /// Counts a piece that was read, unless there is no use in going on.
-    fn count(&self, piece: &Piece) -> Result<()> {
         if self.failure.get().is_some() {
             return Err(gone());
         }
         piece.file_ends.iter().for_each(|_| self.tally.complete());
-        self.tally.advance(piece.length)
+        self.tally.advance(piece.length)?;
+        Ok(true)
+    }
+
+    /// Hashes a piece, and hands on the chunks that end in it.
+    fn hash(&self, hashing: &mut Hashing, piece: &Piece) -> Result<()> {
+        let mut files = piece.file_ends.iter().copied().peekable();
+        let ends = piece.chunks.iter();
+        let mut chunks = ends.map(|it| (it.end - piece.begin, it)).peekable();
+        let mut begin = 0;
+        loop {
+            let file_end = files.peek().copied();
+            let chunk_end = chunks.peek().map(|(end, _)| *end as usize);
+            let end = file_end.into_iter().chain(chunk_end).min();
+            hashing.update(&piece.buffer[begin..end.unwrap_or(piece.length)]);
+            let Some(end) = end else {
+                return Ok(());
+            };
+            begin = end;
+            let is_at_end = |it: Option<usize>| it == Some(end);
+            if is_at_end(file_end) {
+                hashing.end_file();
+                files.next();
+            }
+            if let Some((_, range)) = chunks.next_if(|_| is_at_end(chunk_end)) {
+                let digest = hashing.end_chunk();
+                let range = range.clone();
+                (self.take)(Cut { range, digest })?;
+            }
+        }
     }
 }
 
-/// Where pieces go that are searched.
-struct Outlets {
-    /// Where the chunk is no longer hashed with the file, also where the state of the hasher before that piece goes.
-    to_files: SyncSender<(Arc<Piece>, Option<SyncSender<Hasher>>)>,
-    /// The pieces from there on, and where that state comes from.
-    to_chunks: SyncSender<(Arc<Piece>, Option<Receiver<Hasher>>)>,
-}
-
-/// Gives a piece back to be filled again, if nobody else has it.
-fn give(piece: Arc<Piece>, spare: &Sender<Piece>) {
-    if let Some(piece) = Arc::into_inner(piece) {
-        // After the last piece, nobody needs it.
-        let _ = spare.send(piece);
-    }
-}
-
-/// Hashes one thing after another.
+/// Hashes one file after the other, and one chunk after the other, of the same bytes.
 #[derive(Default)]
 struct Hashing {
-    hasher: Hasher,
-    digests: Vec<Digest>,
+    file: Hasher,
+    /// `None` as long as the chunk has the same bytes as the file.
+    chunk: Option<Hasher>,
+    files: Vec<Digest>,
 }
 
 impl Hashing {
-    /// Takes a piece in which things end in these places.
-    fn update(&mut self, piece: &Piece, ends: &[usize]) {
-        let mut begin = 0;
-        for end in ends {
-            self.hasher.update(&piece.buffer[begin..*end]);
-            self.digests.push(mem::take(&mut self.hasher).finish());
-            begin = *end;
+    fn update(&mut self, bytes: &[u8]) {
+        match &mut self.chunk {
+            Some(chunk) => Hasher::update_both(&mut self.file, chunk, bytes),
+            None => self.file.update(bytes),
         }
-        self.hasher.update(&piece.buffer[begin..piece.length]);
+    }
+
+    fn end_file(&mut self) {
+        let file = mem::take(&mut self.file);
+        self.chunk.get_or_insert_with(|| file.clone());
+        self.files.push(file.finish());
+    }
+
+    fn end_chunk(&mut self) -> Digest {
+        let chunk = self.chunk.replace(Hasher::default());
+        chunk.unwrap_or_else(|| self.file.clone()).finish()
     }
 }
 
