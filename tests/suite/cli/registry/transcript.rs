@@ -26,15 +26,8 @@ fn told(workshop: &Workshop, ran: &Ran) -> String {
     let mut told = String::new();
     // What takes long on a slow machine is told while it lasts.
     let steps = ["Reading ", "Hashing ", "Chunking "];
-    // A terminal draws it, and draws over it.
-    let left = |line| match str::rsplit_once(line, '\r') {
-        Some((_, "")) => None,
-        Some((_, left)) => Some(left),
-        None => Some(line),
-    };
-    let lines = text.lines().filter_map(left);
-    let lines = lines.filter(|line| !steps.iter().any(|step| line.starts_with(step)));
-    for line in lines {
+    let is_step = |line: &&str| steps.iter().any(|step| line.starts_with(step));
+    for line in text.lines().filter(|line| !is_step(line)) {
         let line = match line.contains("<temp>") {
             true => line.replace("\\\\", "/").replace('\\', "/"),
             false => line.to_owned(),
@@ -72,6 +65,13 @@ fn plain(text: &str) -> String {
     plain
 }
 
+/// What a terminal has in the end: on a busy machine, it draws a line of progress, and draws over it.
+fn left(text: &str) -> String {
+    let lines = text.split_inclusive('\n');
+    let left = lines.map(|line| line.rsplit_once('\r').map_or(line, |(_, left)| left));
+    left.collect()
+}
+
 /// A session of somebody who publishes, each line with what became of it.
 fn session(workshop: &Workshop, lines: &[&str], flags: &str) -> String {
     let mut text = String::new();
@@ -103,12 +103,7 @@ fn session(workshop: &Workshop, lines: &[&str], flags: &str) -> String {
                 let words: Vec<String> = words(line).into_iter().chain(words(flags)).collect();
                 let words: Vec<&str> = words.iter().map(String::as_str).collect();
                 let mut ran = workshop.run_words(&words, Sinks::Terminal("y\n"));
-                // On a busy machine, hashing takes so long that it has a line of progress.
-                if ran.err.contains("Hashing ") {
-                    let lines = ran.err.lines();
-                    let lines = lines.filter(|line| !line.starts_with("Hashing "));
-                    ran.err = lines.map(|line| format!("{line}\n")).collect();
-                }
+                ran.err = left(&ran.err);
                 if flags == "--json" {
                     ran.json();
                     // Beside the document only where paths are from.
