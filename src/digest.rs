@@ -287,7 +287,7 @@ impl<'de> Deserialize<'de> for Digest {
 
 /// How long a block of SHA-256 is.
 const BLOCK_BYTES: u64 = 64;
-/// How many bytes each of two hashers takes in turn: two blocks of SHA-256. With 64 it is as fast, with 256 half of the gain is lost,
+/// How many bytes each of two hashers takes in turn: two blocks of SHA-256. With 64 it is as fast, with 512 most of the gain is lost,
 /// as the processor does not look so far ahead.
 const TURN_BYTES: usize = 128;
 
